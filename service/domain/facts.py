@@ -1,0 +1,131 @@
+"""What the door lets in: facts as parallel numpy columns, with personal data already turned into keys and numbers.
+
+A single signup is a batch of one; an import hands over batches of a hundred thousand. Both walk the same functions.
+All arrays of one batch have the same length ``n``; ``account`` is ``hash64(account_id)``. Moments are UTC
+microseconds. A key or hash of 0 means "not said" (``present`` masks are not needed: the door maps a true 0 to 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+Int64s = NDArray[np.int64]
+Int32s = NDArray[np.int32]
+Float32s = NDArray[np.float32]
+Float64s = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFacts:
+    """Account ``account[i]`` showed link key ``key[i]`` of kind ``kind[i]`` at ``happened[i]``; shape (n,) each."""
+
+    account: Int64s
+    kind: Int32s  # code32 of the kind's name
+    key: Int64s  # keyed HMAC of kind and value; two kinds never share a key
+    happened: Int64s
+
+    @classmethod
+    def empty(cls) -> LinkFacts:
+        """No links."""
+        none = np.empty(0, np.int64)
+        return cls(none, none.astype(np.int32), none, none)
+
+    @classmethod
+    def concat(cls, parts: Sequence[LinkFacts]) -> LinkFacts:
+        """All rows of ``parts``, in order."""
+        if not parts:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+
+    def __len__(self) -> int:
+        return len(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class SignupFacts:
+    """Signups of ``n`` accounts."""
+
+    account_id: Sequence[str]
+    account: Int64s
+    created_at: Int64s
+    profile: Float32s  # (n, len(PROFILE)); NaN: unknown
+    content: Int64s  # keyed hash of the row as said; tells "the same again" from a conflict
+    links: LinkFacts
+
+    def __len__(self) -> int:
+        return len(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFacts:
+    """``n`` payment events."""
+
+    event_id: Sequence[str]
+    event: Int64s  # hash64 of event_id
+    account: Int64s
+    happened: Int64s
+    values: Int64s  # (n, len(PAYMENT_COLUMNS)), see tiles/payments.py
+    content: Int64s
+    links: LinkFacts
+
+    def __len__(self) -> int:
+        return len(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class UsageFacts:
+    """``n`` exchanges. Token counts of -1: not said."""
+
+    event_id: Sequence[str]
+    event: Int64s
+    account_id: Sequence[str]
+    account: Int64s
+    happened: Int64s
+    ip: Int64s  # link key of the address under the current HMAC key; 0: not said
+    ip_net: Int64s  # link key of its /24 or /48
+    hosted: Int64s  # 1: address of a data centre, VPN or Tor exit; 0: not, or not said
+    client: Int64s  # hash64 of the SDK's name; 0: not said
+    model: Int64s
+    input_tokens: Int64s
+    output_tokens: Int64s
+    status: Int64s  # 0 ok, 1 error, 2 rate limited, -1 not said
+    template: Int64s  # prompt_prefix_hash as signed two's complement; 0: not said
+    simhash: Int64s  # prompt_simhash as signed two's complement; 0: not said
+    content: Int64s
+    links: LinkFacts  # addresses, networks and templates, each (account, key) once at its first moment in the batch
+
+    def __len__(self) -> int:
+        return len(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class SignalFacts:
+    """``n`` of the customer's own numbers."""
+
+    event: Int64s  # hash64 of event_id, or of the row's identity where it has none
+    account: Int64s
+    happened: Int64s
+    name: Int32s  # code32 of the signal's name
+    value: Float64s  # finite
+    content: Int64s
+    names: tuple[str, ...]  # every name that occurs, once
+
+    def __len__(self) -> int:
+        return len(self.account)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLinkFacts:
+    """``n`` of the customer's own linking keys, as events."""
+
+    event: Int64s
+    content: Int64s
+    links: LinkFacts
+    kinds: tuple[str, ...]  # every kind name that occurs, once, as ``custom.<key_type>``
+
+    def __len__(self) -> int:
+        return len(self.event)

@@ -1,0 +1,161 @@
+"""The fold of tiles over windows: one definition for one probe and for ten million.
+
+It reads declarations and knows no feature. Tiles of one account are consecutive and in time order, so a window is a
+range of rows: sums are differences of running totals, the rest a ``reduceat`` over the range. The house's plan had this
+fold twice, as small reads and as one relational expression; integers in numpy serve both, so "many equals one" is a
+property of one function instead of a promise between two (``benchmarks/fold.py`` has it beside the same windows as
+a range join on DuckDB).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.time import DAY, HOUR
+from service.tiles.payments import PAYMENT_COLUMNS
+from service.tiles.rows import Int64s, Merge, TileColumn, Tiles
+from service.tiles.usage import USAGE_COLUMNS
+
+WINDOWS: dict[str, int] = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "life": 2**61}
+LONGEST_WINDOW = 30 * DAY
+
+ABSENT_MIN = np.iinfo(np.int64).max  # the minimum over a window without tiles
+ABSENT_MAX = np.iinfo(np.int64).min  # the maximum over one
+
+
+@dataclass(frozen=True, slots=True)
+class FoldColumn:
+    """One integer per (probe, window): ``of`` maps tiles to one value a row, ``merge`` folds those of the window."""
+
+    name: str
+    merge: Merge
+    of: Callable[[Tiles], Int64s]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldPlan:
+    """Fold columns grouped by operation, so that each window costs one operation a group and not one a column."""
+
+    groups: tuple[tuple[Merge, tuple[FoldColumn, ...]], ...]
+    index: dict[str, tuple[Merge, int]]
+
+    @classmethod
+    def of(cls, columns: Sequence[FoldColumn]) -> FoldPlan:
+        """The plan of ``columns``; their names must be distinct."""
+        groups = tuple((kind, tuple(c for c in columns if c.merge is kind)) for kind in Merge)
+        index = {column.name: (kind, i) for kind, group in groups for i, column in enumerate(group)}
+        if len(index) != len(columns):
+            raise ValueError("two fold columns share a name")
+        return cls(tuple((kind, group) for kind, group in groups if group), index)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """``values[window][merge]`` has shape (probes, columns of that merge)."""
+
+    plan: FoldPlan
+    values: dict[str, dict[Merge, Int64s]]
+
+    def column(self, name: str, window: str) -> Int64s:
+        """Shape (probes,)."""
+        kind, i = self.plan.index[name]
+        return np.ascontiguousarray(self.values[window][kind][:, i])
+
+
+def search(values: Int64s, low: Int64s, high: Int64s, target: Int64s) -> Int64s:
+    """For each probe the first index in [low, high) whose value is greater than its target, else high.
+
+    ``values`` ascends within each [low, high). Vectorised bisection: as many rounds as the longest range has bits.
+    """
+    low, high = low.copy(), high.copy()
+    open_ = low < high
+    while open_.any():
+        middle = (low + high) >> 1
+        right = open_ & (values[np.where(open_, middle, 0)] <= target)
+        low = np.where(right, middle + 1, low)
+        high = np.where(open_ & ~right, middle, high)
+        open_ = low < high
+    return low
+
+
+def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s], end: Int64s) -> Folded:
+    """Folds, for each probe i and window w, the tiles of ``account[i]`` with ``start[w][i] < time <= end[i]``."""
+    first = np.searchsorted(tiles.account, account, "left")
+    after = np.searchsorted(tiles.account, account, "right")
+    stop = search(tiles.time, first, after, end)
+    begin = {window: search(tiles.time, first, after, at) for window, at in start.items()}
+    values: dict[str, dict[Merge, Int64s]] = {window: {} for window in start}
+    for kind, group in plan.groups:
+        rows = np.empty((len(tiles), len(group)), np.int64)
+        for i, column in enumerate(group):
+            rows[:, i] = column.of(tiles)
+        if kind is Merge.SUM:
+            running = np.zeros((len(tiles) + 1, len(group)), np.int64)
+            np.cumsum(rows, axis=0, out=running[1:])
+            for window, low in begin.items():
+                values[window][kind] = running[stop] - running[np.minimum(low, stop)]
+        else:
+            for window, low in begin.items():
+                values[window][kind] = _reduce(kind, rows, low, stop)
+    return Folded(plan, values)
+
+
+def _reduce(kind: Merge, rows: Int64s, low: Int64s, stop: Int64s) -> Int64s:
+    neutral = {Merge.MIN: ABSENT_MIN, Merge.MAX: ABSENT_MAX, Merge.OR: 0}[kind]
+    out = np.full((len(low), rows.shape[1]), neutral, np.int64)
+    some = np.flatnonzero(low < stop)
+    if len(some):
+        padded = np.concatenate([rows, np.full((1, rows.shape[1]), neutral, np.int64)])
+        bounds = np.empty(2 * len(some), np.intp)
+        bounds[0::2], bounds[1::2] = low[some], stop[some]
+        out[some] = kind.ufunc.reduceat(padded, bounds, axis=0)[0::2]
+    return out
+
+
+def _tile(columns: Sequence[TileColumn], name: str) -> Callable[[Tiles], Int64s]:
+    i = [column.name for column in columns].index(name)
+    return lambda tiles: tiles.values[:, i]
+
+
+def _as_declared(columns: Sequence[TileColumn]) -> list[FoldColumn]:
+    return [FoldColumn(column.name, column.merge, _tile(columns, column.name)) for column in columns]
+
+
+_requests = _tile(USAGE_COLUMNS, "requests")
+
+
+def _in_hour_of_day(hour: int) -> Callable[[Tiles], Int64s]:
+    return lambda tiles: np.where((tiles.time // HOUR) % 24 == hour, _requests(tiles), 0)
+
+
+def _ones(tiles: Tiles) -> NDArray[np.int64]:
+    return np.ones(len(tiles), np.int64)
+
+
+USAGE_FOLD = FoldPlan.of(
+    [
+        *_as_declared(USAGE_COLUMNS),
+        FoldColumn("active_hours", Merge.SUM, _ones),
+        FoldColumn("requests_sq", Merge.SUM, lambda tiles: _requests(tiles) ** 2),
+        FoldColumn("requests_max", Merge.MAX, _requests),
+        FoldColumn("first_hour", Merge.MIN, lambda tiles: tiles.time),
+        FoldColumn("last_hour", Merge.MAX, lambda tiles: tiles.time),
+        *(FoldColumn(f"hour_{hour:02d}", Merge.SUM, _in_hour_of_day(hour)) for hour in range(24)),
+    ]
+)
+PAYMENT_FOLD = FoldPlan.of(_as_declared(PAYMENT_COLUMNS))
+
+
+def fold_usage(tiles: Tiles, account: Int64s, as_of: Int64s) -> Folded:
+    """Usage windows: they end at the last closed hour before ``as_of``, whose tile starts an hour earlier."""
+    end = as_of - as_of % HOUR - HOUR  # the last closed hour's tile time
+    return fold(USAGE_FOLD, tiles, account, {name: end - width for name, width in WINDOWS.items()}, end)
+
+
+def fold_payments(tiles: Tiles, account: Int64s, as_of: Int64s) -> Folded:
+    """Payment windows: to the microsecond, ``as_of - width < learned <= as_of``."""
+    return fold(PAYMENT_FOLD, tiles, account, {name: as_of - width for name, width in WINDOWS.items()}, as_of)

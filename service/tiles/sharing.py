@@ -1,0 +1,145 @@
+"""The fold of link keys: with how many other accounts an account shared each kind of key, as of a moment.
+
+Counts are to the second and from first-seen rows. Of several keys of one kind the most shared counts (the maximum,
+which needs no distinct count over keys). An account never counts itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.facts import Int32s, Int64s
+from service.tiles.fold import WINDOWS, search
+from service.tiles.history import FRAUD, LEGITIMATE, OWN_KEYS_CAP, SHARING_CAP, History, KeyRows, VerdictSpans
+
+MEASURES = ("keys", *(f"others_{window}" for window in WINDOWS), "fraud", "legitimate")
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """``values[i, k, m]``: probe i, kind k of ``kinds``, measure m of ``MEASURES``; int64."""
+
+    kinds: tuple[int, ...]
+    values: Int64s
+
+    def column(self, kind: int, measure: str) -> Int64s:
+        """Shape (probes,)."""
+        return np.ascontiguousarray(self.values[:, self.kinds.index(kind), MEASURES.index(measure)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Pairs:
+    """One row per (probe, one of its account's keys known by then)."""
+
+    probe: Int64s
+    kind: Int64s  # position in the kinds asked for
+    key: Int64s
+    learned: Int64s
+
+
+def fold_sharing(history: History, account: Int64s, as_of: Int64s, kinds: Sequence[int]) -> Sharing:
+    """Sharing of ``account[i]`` as of ``as_of[i]`` for each of ``kinds`` (codes of their names)."""
+    out = np.zeros((len(account), len(kinds), len(MEASURES)), np.int64)
+    pairs = _pairs(history, account, as_of, np.asarray(kinds, np.int64))
+    if len(pairs.probe):
+        measured = np.empty((len(pairs.probe), len(MEASURES)), np.int64)
+        at = as_of[pairs.probe]
+        measured[:, 0] = 1
+        measured[:, 1 : 1 + len(WINDOWS)] = _others(history.sharing, pairs, at)
+        measured[:, 1 + len(WINDOWS) :] = _verdicts(history, pairs, account[pairs.probe], at)
+        np.minimum(measured, SHARING_CAP, out=measured)
+        # pairs come grouped by (probe, kind)
+        group = pairs.probe * len(kinds) + pairs.kind
+        starts = np.flatnonzero(np.concatenate([[True], group[1:] != group[:-1]]))
+        best = np.maximum.reduceat(measured, starts, axis=0)
+        best[:, 0] = np.diff(np.append(starts, len(group)))
+        out[pairs.probe[starts], pairs.kind[starts]] = best
+    return Sharing(tuple(kinds), out)
+
+
+def _pairs(history: History, account: Int64s, as_of: Int64s, kinds: Int64s) -> _Pairs:
+    own = history.own
+    order = np.argsort(kinds, kind="stable")
+    place = np.searchsorted(kinds[order], own.kind.astype(np.int64))
+    asked = (place < len(kinds)) & (kinds[order][np.minimum(place, len(kinds) - 1)] == own.kind)
+    kind = order[np.minimum(place, len(kinds) - 1)][asked]
+    who, key, learned = own.account[asked], own.key[asked], own.learned[asked]
+    by = np.lexsort((key, -learned, kind, who))  # latest first within (account, kind)
+    who, kind, key, learned = who[by], kind[by], key[by], learned[by]
+    probe, row = _expand(np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right"))
+    seen = learned[row] <= as_of[probe]
+    probe, row = probe[seen], row[seen]
+    group = probe * len(kinds) + kind[row]
+    fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(group)), bool), group[1:] != group[:-1]]))
+    rank = np.arange(len(group)) - np.repeat(fresh, np.diff(np.append(fresh, len(group))))
+    kept = rank < OWN_KEYS_CAP
+    probe, row = probe[kept], row[kept]
+    return _Pairs(probe, kind[row], key[row], learned[row])
+
+
+def _expand(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[Int64s, Int64s]:
+    """All (i, j) with low[i] <= j < high[i], i ascending."""
+    count = high - low
+    i = np.repeat(np.arange(len(low), dtype=np.int64), count)
+    offset = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+    return i, np.repeat(low, count) + offset
+
+
+def _others(rows: KeyRows, pairs: _Pairs, at: Int64s) -> Int64s:
+    """Other accounts first seen on each pair's key in each window before ``at``; shape (pairs, windows)."""
+    by = np.lexsort((rows.learned, rows.key))
+    key, learned = rows.key[by], rows.learned[by]
+    low = np.searchsorted(key, pairs.key, "left")
+    high = np.searchsorted(key, pairs.key, "right")
+    stop = search(learned, low, high, at)
+    out = np.empty((len(pairs.key), len(WINDOWS)), np.int64)
+    for i, width in enumerate(WINDOWS.values()):
+        start = at - width
+        out[:, i] = stop - search(learned, low, stop, start) - (pairs.learned > start)
+    return out
+
+
+def _verdicts(history: History, pairs: _Pairs, account: Int64s, at: Int64s) -> Int64s:
+    """Other accounts on each pair's key under a fraud, and under a legitimate, verdict at ``at``; shape (pairs, 2)."""
+    key, time, delta = _verdict_steps(history.marked, history.spans)
+    running = np.zeros((len(key) + 1, 2), np.int64)
+    np.cumsum(delta, axis=0, out=running[1:])
+    low = np.searchsorted(key, pairs.key, "left")
+    high = np.searchsorted(key, pairs.key, "right")
+    count = running[search(time, low, high, at)] - running[low]
+    return count - _standing(history.spans, account, at)
+
+
+def _verdict_steps(rows: KeyRows, spans: VerdictSpans) -> tuple[Int64s, Int64s, Int64s]:
+    """Changes of (fraud, legitimate) counts per key, sorted by (key, time)."""
+    by = np.argsort(spans.account, kind="stable")
+    who = spans.account[by]
+    row, at = _expand(np.searchsorted(who, rows.account, "left"), np.searchsorted(who, rows.account, "right"))
+    span = by[at] if len(at) else at
+    start = np.maximum(spans.start[span], rows.learned[row])
+    end = spans.end[span]
+    real = start < end
+    row, span, start, end = row[real], span[real], start[real], end[real]
+    sign = np.stack([spans.verdict[span] == FRAUD, spans.verdict[span] == LEGITIMATE], axis=1).astype(np.int64)
+    key = np.concatenate([rows.key[row], rows.key[row]])
+    time = np.concatenate([start, end])
+    order = np.lexsort((time, key))
+    return key[order], time[order], np.concatenate([sign, -sign])[order]
+
+
+def _standing(spans: VerdictSpans, account: Int64s, at: Int64s) -> Int64s:
+    """Whether each account itself stands under (fraud, legitimate) at ``at``; shape (n, 2), 0 or 1."""
+    by = np.lexsort((spans.start, spans.account))
+    who, start, end, verdict = spans.account[by], spans.start[by], spans.end[by], spans.verdict[by]
+    low, high = np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right")
+    out = np.zeros((len(account), 2), np.int64)
+    if len(by):
+        last = search(start, low, high, at) - 1
+        inside = (last >= low) & (at < end[np.maximum(last, 0)])
+        for i, value in enumerate((FRAUD, LEGITIMATE)):
+            out[:, i] = inside & (verdict[np.maximum(last, 0)] == value)
+    return out
