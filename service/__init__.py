@@ -1,0 +1,1 @@
+"""Gatehouse: scores account signups for fraud risk over gRPC."""
