@@ -69,7 +69,7 @@ check-types: $(VENV)/.dev
 	@$(BIN)/mypy service training
 
 check-imports: $(VENV)/.dev
-	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/lint-imports --no-cache --no-logo
 
 check-proto: $(VENV)/.dev
 	@.ci/check-proto
@@ -89,7 +89,7 @@ format: dev ## sorts imports, formats Python and .proto
 	@$(BIN)/ruff check --quiet --select I --fix . ; $(BIN)/ruff format . && $(BIN)/buf format -w proto
 
 proto: dev ## writes service/pb from proto/
-	@.ci/generate service/pb && echo "proto: service/pb is up to date"
+	@$(PY) proto/generate.py
 
 lock: dev ## renews requirements/*.txt from pyproject.toml; UPGRADE=1 moves every version
 	@UPGRADE='$(UPGRADE)' .ci/lock
