@@ -1,0 +1,126 @@
+"""Every feature there is, the matrix they make, and the fingerprint of what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.codes import hash64, mix64
+from service.domain.profile import PROFILE, PROFILE_INDEX
+from service.domain.time import DAY, HOUR
+from service.features import custom, identity, linkage, payment, usage
+from service.features.columns import Columns, Int64s
+from service.features.feature import Feature
+
+FEATURES: tuple[Feature, ...] = (*identity.FEATURES, *payment.FEATURES, *usage.FEATURES, *linkage.FEATURES)
+
+CUSTOM_KIND = "custom."
+
+
+def features_for(signal_names: Iterable[str] = (), link_kinds: Iterable[str] = ()) -> tuple[Feature, ...]:
+    """The catalogue and, behind it, the features of the customer's own signals and link kinds (``custom.<key_type>``)."""
+    own_links = [made for kind in sorted(set(link_kinds)) for made in linkage.custom_link_features(kind)]
+    return (*FEATURES, *(custom.signal_feature(name) for name in sorted(set(signal_names))), *own_links)
+
+
+def by_name(names: Sequence[str]) -> tuple[Feature, ...]:
+    """The features called ``names``, in that order; KeyError names those that this version does not have."""
+    signals = [name.removeprefix(custom.PREFIX) for name in names if name.startswith(custom.PREFIX)]
+    there = {feature.name: feature for feature in features_for(signals, link_kinds_of(names))}
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise KeyError(f"this version has no feature named {', '.join(missing)}")
+    return tuple(there[name] for name in names)
+
+
+def signal_names_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The customer's signals that features called ``names`` need."""
+    return tuple(name.removeprefix(custom.PREFIX) for name in names if name.startswith(custom.PREFIX))
+
+
+def link_kinds_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The customer's link kinds that features called ``names`` need, as ``custom.<key_type>``."""
+    measures = [
+        made.name.removeprefix("link.") for made in linkage.custom_link_features(CUSTOM_KIND)
+    ]  # "_others_1h", ...
+    kinds = {
+        CUSTOM_KIND + name[len("link.") : -len(measure)]
+        for name in names
+        if name.startswith("link.")
+        for measure in measures
+        if name.endswith(measure)
+    }
+    return tuple(sorted(kinds))
+
+
+def matrix(columns: Columns, features: Sequence[Feature]) -> NDArray[np.float32]:
+    """The model's input, shape (n, len(features)), C order; NaN: unknown."""
+    out = np.empty((len(columns), len(features)), np.float32)
+    for i, feature in enumerate(features):
+        out[:, i] = feature(columns)
+    return out
+
+
+def fingerprint(features: Sequence[Feature]) -> str:
+    """A short hash of what ``features`` answer on a fixed probe set: it changes when a meaning changes.
+
+    Answers are hashed to four significant digits, so that another processor's last bit is not another meaning.
+    """
+    columns = probe_columns(
+        signal_names_of([feature.name for feature in features]), n=48
+    )
+    digest = sha256()
+    for feature in features:
+        digest.update(feature.name.encode())
+        digest.update(",".join(f"{value:.4g}" for value in feature(columns).tolist()).encode())
+    return digest.hexdigest()[:16]
+
+
+class _ProbeWindows:
+    """Made-up but fixed integers per (column, window): small counts, with zeros among them."""
+
+    def __init__(self, n: int, as_of: Int64s) -> None:
+        self._n, self._as_of = n, as_of
+
+    def column(self, name: str, window: str) -> Int64s:
+        seed = mix64(np.arange(self._n, dtype=np.int64) + hash64(f"{name}/{window}") % 2**31)
+        if name.startswith(("first", "last")):
+            return self._as_of - (seed % np.uint64(20 * DAY // HOUR)).astype(np.int64) * HOUR
+        if name.endswith(("_0", "_1", "_2", "_3")):
+            return (seed & (seed >> np.uint64(7))).view(np.int64)
+        large = 2000 if name.startswith(("input", "output", "amount")) else 12
+        return (seed % np.uint64(large)).astype(np.int64)
+
+
+class _ProbeSharing:
+    """The same per (kind, measure)."""
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+
+    def column(self, kind: int, measure: str) -> Int64s:
+        seed = mix64(np.arange(self._n, dtype=np.int64) + (kind + hash64(measure)) % 2**31)
+        return (seed % np.uint64(9)).astype(np.int64)
+
+
+def probe_columns(signal_names: Sequence[str] = (), n: int = 48) -> Columns:
+    """The fixed probe set: ``n`` rows that reach every branch of a feature (unknown, zero, some, many)."""
+    row = np.arange(n, dtype=np.int64)
+    as_of = 1_780_000_000_000_000 + row * 7 * HOUR
+    known = row % 11 != 10
+    created = np.where(known, as_of - (mix64(row) % np.uint64(40 * 24)).astype(np.int64) * HOUR, 0)
+    facts = np.empty((n, len(PROFILE)), np.float32)
+    for name, i in PROFILE_INDEX.items():
+        seed = mix64(row + hash64(name) % 2**31)
+        facts[:, i] = np.where(seed % np.uint64(5) == 4, np.nan, (seed % np.uint64(13)).astype(np.float32) / 2)
+    facts[~known] = np.nan
+    signals = {
+        name: np.where(row % 3 == 2, np.nan, (mix64(row + hash64(name) % 2**31) % np.uint64(100)).astype(np.float32))
+        for name in signal_names
+    }
+    signals32 = {name: values.astype(np.float32) for name, values in signals.items()}
+    windows = _ProbeWindows(n, as_of)
+    return Columns(row, as_of, created, known, facts, windows, windows, _ProbeSharing(n), signals32)

@@ -1,0 +1,135 @@
+"""Linkage: with how many other accounts each kind of link key is shared, and what is known of those.
+
+One function a kind of key would say the same thing eleven times, so the family is the product of kinds and measures.
+Counts are of accounts first seen on the key in the window, to the second, on the most shared of the account's keys of
+that kind, up to 256. Confirmed accounts count whenever they were first seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from service.features.arithmetic import known_where, ratio
+from service.features.columns import Column, Columns
+from service.features.feature import CONFIRMED_LINK, CUSTOMER_LINK, SHARED_KEY, Feature
+
+KINDS = {
+    "mailbox": "mailbox (canonical form)",
+    "mail_domain": "mail domain",
+    "mail_shape": "mailbox-name shape and domain",
+    "phone": "phone number",
+    "device": "device",
+    "ip": "address",
+    "ip_net": "/24 or /48 network",
+    "full_name": "full name",
+    "card": "card",
+    "card_bin": "card BIN",
+    "template": "prompt template",
+}
+
+
+def _others(kind: str, window: str) -> Callable[[Columns], Column]:
+    return lambda c: known_where(c.shared(kind, "keys") > 0, c.shared(kind, f"others_{window}"))
+
+
+def _verdicts(kind: str, verdict: str) -> Callable[[Columns], Column]:
+    return lambda c: c.shared(kind, verdict).astype(np.float32)
+
+
+def _fraud_share(kind: str) -> Callable[[Columns], Column]:
+    def compute(c: Columns) -> Column:
+        fraud = c.shared(kind, "fraud").astype(np.float64)
+        return ratio(fraud, fraud + c.shared(kind, "legitimate"))
+
+    return compute
+
+
+def _recent_share(kind: str) -> Callable[[Columns], Column]:
+    def compute(c: Columns) -> Column:
+        return ratio(c.shared(kind, "others_24h").astype(np.float64), c.shared(kind, "others_life").astype(np.float64))
+
+    return compute
+
+
+def linkage_of(kind: str, text: str, *, prefix: str, source: str, shared_reason: str) -> tuple[Feature, ...]:
+    """The features of one kind of link key; ``prefix`` starts their names."""
+
+    def make(
+        name: str, meaning: str, unit: str, compute: Callable[[Columns], Column], reason: str, monotone: int = 0
+    ) -> Feature:
+        return Feature(f"{prefix}_{name}", "linkage", meaning, unit, source, reason, monotone, False, compute)
+
+    windows = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days", "life": "its life"}
+    return (
+        *(
+            make(
+                f"others_{window}",
+                f"Other accounts first seen on the same {text} in {within}; NaN: no such key.",
+                "accounts",
+                _others(kind, window),
+                shared_reason,
+            )
+            for window, within in windows.items()
+        ),
+        make(
+            "recent_share",
+            f"Share of the other accounts on the same {text} that came within 24 hours; NaN: none.",
+            "share",
+            _recent_share(kind),
+            shared_reason,
+        ),
+        make(
+            "fraud",
+            f"Other accounts on the same {text} confirmed as fraud.",
+            "accounts",
+            _verdicts(kind, "fraud"),
+            CONFIRMED_LINK,
+            1,
+        ),
+        make(
+            "legitimate",
+            f"Other accounts on the same {text} confirmed as legitimate.",
+            "accounts",
+            _verdicts(kind, "legitimate"),
+            shared_reason,
+        ),
+        make(
+            "fraud_share",
+            f"Share of fraud among the confirmed accounts on the same {text}; NaN: none confirmed.",
+            "share",
+            _fraud_share(kind),
+            CONFIRMED_LINK,
+        ),
+        make(
+            "keys",
+            f"How many different keys of this kind the account showed ({text}), up to 16.",
+            "keys",
+            _verdicts(kind, "keys"),
+            shared_reason,
+        ),
+    )
+
+
+_SOURCE = {"card": "payments", "card_bin": "payments", "template": "usage", "ip": "accounts, usage"}
+
+FEATURES: tuple[Feature, ...] = tuple(
+    made
+    for kind, text in KINDS.items()
+    for made in linkage_of(
+        kind,
+        text,
+        prefix=kind,
+        source=_SOURCE.get(kind, "accounts, usage" if kind == "ip_net" else "accounts"),
+        shared_reason=SHARED_KEY,
+    )
+)
+
+
+def custom_link_features(kind: str) -> tuple[Feature, ...]:
+    """Features of a customer's own link kind (``custom.<key_type>``), by configuration and without code."""
+    key_type = kind.removeprefix("custom.")
+    return linkage_of(
+        kind, f"own key {key_type!r}", prefix=f"link.{key_type}", source="links", shared_reason=CUSTOMER_LINK
+    )
