@@ -66,7 +66,7 @@ check-style: $(VENV)/.dev
 	@echo "ruff format: passed"
 
 check-types: $(VENV)/.dev
-	@$(BIN)/mypy service training
+	@$(BIN)/mypy service training benchmarks
 
 check-imports: $(VENV)/.dev
 	@$(BIN)/lint-imports --no-cache --no-logo

@@ -48,7 +48,7 @@ def is_allowed(text: str) -> bool:
 
 
 def _expression(text: str) -> bool:
-    tokens = re.findall(r"\(|\)|[^\s()]+", text)
+    tokens: list[str] = re.findall(r"\(|\)|[^\s()]+", text)
     position = 0
 
     def peek() -> str | None:
@@ -74,9 +74,9 @@ def _expression(text: str) -> bool:
         return allowed
 
     def single() -> bool:
-        token = take() if peek() else ""
-        if token != "(":
-            return token in ALLOWED
+        word = take() if peek() else ""
+        if word != "(":
+            return word in ALLOWED
         allowed = either()
         return peek() == ")" and take() == ")" and allowed
 

@@ -2,7 +2,7 @@
 
 ``make bench`` runs all of them, ``make bench ARGS="scoring import"`` those named. A benchmark is a module
 ``benchmarks/NAME.py`` with a docstring and a ``main(arguments: Sequence[str]) -> int``; it starts its peers itself and
-prints what it measured. Processes are separate so that one's threads, caches and memory peaks are not another's figures.
+prints what it measured. Processes are separate: one's threads, caches and memory peaks are not another's figures.
 """
 
 import argparse
