@@ -1,0 +1,189 @@
+"""Rows laid out as columns, whether they came as records of a call or as an Arrow table of an import.
+
+Text columns keep each distinct value once, since parsing and hashing are what costs. An empty text is the same as
+none: files cannot tell them apart. Columns that a table lacks are columns of nulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from service.domain.facts import Float64s, Int64s
+
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Texts:
+    """A text column of n rows."""
+
+    values: list[str]  # distinct, in order of first appearance
+    codes: Int64s  # (n,) index into ``values``; -1: not said
+
+    @property
+    def said(self) -> Mask:
+        """Which rows have a value; shape (n,)."""
+        return self.codes >= 0
+
+    def keep(self, rows: Int64s) -> Texts:
+        """The column of these rows alone, with the values alone that they use."""
+        codes = self.codes[rows]
+        used = np.zeros(len(self.values) + 1, bool)
+        used[codes] = True  # code -1 marks the spare last element
+        used[-1] = False
+        if used[:-1].all():
+            return Texts(self.values, codes)
+        places = np.append(np.cumsum(used[:-1]) - 1, -1)
+        return Texts([self.values[i] for i in np.flatnonzero(used[:-1])], places[codes])
+
+    def spread(self, per_value: NDArray[Any], missing: float) -> NDArray[Any]:
+        """``per_value[code]`` for each row and ``missing`` where nothing was said; first axes (n,)."""
+        tail = np.full((1, *per_value.shape[1:]), missing, per_value.dtype)
+        spread: NDArray[Any] = np.concatenate([per_value, tail])[self.codes]
+        return spread
+
+    def row(self, index: int) -> str | None:
+        """The value of one row."""
+        code = self.codes[index]
+        return self.values[code] if code >= 0 else None
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A numeric column of n rows; ``values`` is meaningless where not ``said``. Shapes (n,)."""
+
+    values: Int64s
+    said: Mask
+
+    def keep(self, rows: Int64s) -> Numbers:
+        """The column of these rows alone."""
+        return Numbers(self.values[rows], self.said[rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Reals:
+    """A column of floats; NaN is a value that somebody said, not an absence. Shapes (n,)."""
+
+    values: Float64s
+    said: Mask
+
+    def keep(self, rows: Int64s) -> Reals:
+        """The column of these rows alone."""
+        return Reals(self.values[rows], self.said[rows])
+
+
+class Batch(Protocol):
+    """n rows by column name."""
+
+    def __len__(self) -> int: ...
+
+    def texts(self, name: str) -> Texts:
+        """A column of text; enumerations by their lower-case word."""
+
+    def integers(self, name: str) -> Numbers:
+        """A column of integers, moments (microseconds), flags (0 and 1) or unsigned hashes (two's complement)."""
+
+    def reals(self, name: str) -> Reals:
+        """A column of floats."""
+
+
+class Records:
+    """Records of ``service.domain.raw`` as a batch."""
+
+    def __init__(self, records: Sequence[Any]) -> None:
+        self._records = records
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def texts(self, name: str) -> Texts:
+        """See ``Batch``."""
+        codes = np.full(len(self._records), -1, np.int64)
+        places: dict[str, int] = {}
+        for row, record in enumerate(self._records):
+            value = getattr(record, name)
+            if value:
+                codes[row] = places.setdefault(value.value if isinstance(value, Enum) else value, len(places))
+        return Texts(list(places), codes)
+
+    def integers(self, name: str) -> Numbers:
+        """See ``Batch``."""
+        values = [getattr(record, name) for record in self._records]
+        wrapped = [0 if value is None else _signed(int(value)) for value in values]
+        return Numbers(np.array(wrapped, np.int64), np.array([value is not None for value in values], bool))
+
+    def reals(self, name: str) -> Reals:
+        """See ``Batch``."""
+        values = [getattr(record, name) for record in self._records]
+        filled = np.array([0.0 if value is None else value for value in values], np.float64)
+        return Reals(filled, np.array([value is not None for value in values], bool))
+
+
+class Columns:
+    """An Arrow table or record batch, whose columns already have the contract's types, as a batch."""
+
+    def __init__(self, table: Any) -> None:  # pyarrow.Table | pyarrow.RecordBatch
+        self._table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def _column(self, name: str) -> Any:
+        if name not in self._table.column_names:
+            return None
+        column = self._table.column(name)
+        return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
+
+    def texts(self, name: str) -> Texts:
+        """See ``Batch``. Bytes that are not UTF-8 come through as lone surrogates, for the door to refuse."""
+        column = self._column(name)
+        if column is None or pa.types.is_null(column.type):
+            return Texts([], np.full(len(self), -1, np.int64))
+        if pa.types.is_dictionary(column.type):
+            column = column.cast(column.type.value_type)
+        encoded = column.dictionary_encode()
+        codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+        try:
+            values = encoded.dictionary.to_pylist()
+        except UnicodeDecodeError:
+            raw = encoded.dictionary.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary())
+            values = [value.decode("utf-8", "surrogateescape") for value in raw.to_pylist()]
+        if "" in values:
+            codes = np.where(codes == values.index(""), -1, codes)
+        return Texts(values, codes)
+
+    def integers(self, name: str) -> Numbers:
+        """See ``Batch``."""
+        column = self._column(name)
+        if column is None or pa.types.is_null(column.type):
+            return Numbers(np.zeros(len(self), np.int64), np.zeros(len(self), bool))
+        said = pc.is_valid(column).to_numpy(zero_copy_only=False)
+        if pa.types.is_timestamp(column.type):
+            column = column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64())
+        elif pa.types.is_boolean(column.type):
+            column = column.cast(pa.int64())
+        dense = pc.fill_null(column, pa.scalar(0, column.type)).to_numpy(zero_copy_only=False)
+        values = dense.view(np.int64) if dense.dtype == np.uint64 else dense.astype(np.int64)
+        return Numbers(values, said)
+
+    def reals(self, name: str) -> Reals:
+        """See ``Batch``."""
+        column = self._column(name)
+        if column is None or pa.types.is_null(column.type):
+            return Reals(np.zeros(len(self)), np.zeros(len(self), bool))
+        said = pc.is_valid(column).to_numpy(zero_copy_only=False)
+        dense = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
+        return Reals(dense.astype(np.float64), said)
+
+
+def _signed(value: int) -> int:
+    """An unsigned 64-bit integer as two's complement; a signed one as it is."""
+    return value - 2**64 if value >= 2**63 else value
