@@ -1,0 +1,1 @@
+"""Learning: the simulator, the trainer, the replay and the examples; never imported by the service."""

@@ -1,0 +1,113 @@
+"""Internet addresses: homes, carriers' shared addresses, hosting, public places, groups' own; several for each account.
+
+Public addresses only, from blocks that redistributable tables place in the account's country (see ``make_places``).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+import numpy as np
+
+from training.simulate.members import Crowd
+from training.simulate.places import places
+from training.simulate.rng import Bools, Ints, generator, pick, zipf
+
+HOME, CARRIER, HOSTED, PUBLIC = range(4)
+FIRST_SLOT = np.array([0.66, 0.21, 0.07, 0.06])  # where people sign up
+OTHER_SLOTS = np.array([0.53, 0.27, 0.09, 0.11])
+V6_HOMES = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBook:
+    """``text`` holds every account's addresses one after the other; account i owns slots ``first[i]`` to ``first[i + 1] - 1``.
+
+    The first slot is where it signed up. ``carrier`` marks accounts whose first address is a carrier's shared one.
+    """
+
+    text: list[str]
+    first: Ints
+    carrier: Bools
+
+
+def allot(crowd: Crowd, country: Ints, main: Ints, counts: Ints) -> AddressBook:
+    """Give account i ``counts[i]`` addresses; ``main`` is each group's main country."""
+    rng = generator(crowd.seed, "addresses")
+    first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    slots = int(first[-1])
+    owner = np.repeat(np.arange(len(counts)), counts)
+    opening = np.zeros(slots, dtype=bool)
+    opening[first[:-1]] = True
+    kind = np.where(opening, pick(rng, FIRST_SLOT, slots), pick(rng, OTHER_SLOTS, slots))
+    where = country[owner]
+    four = _homes(rng, where)
+    hosted = _hosted(rng, max(8, crowd.population.size // 40))
+    shared = kind == HOSTED
+    four[shared] = hosted[zipf(rng, len(hosted), int(shared.sum()), 0.7)]
+    for index, one in enumerate(places().countries):
+        expected = crowd.population.size * one.share / places().shares.sum()
+        for pooled, people in ((CARRIER, 70), (PUBLIC, 90)):
+            mine = (kind == pooled) & (where == index)
+            pool = _homes(rng, np.full(max(2, int(expected / people)), index))
+            four[mine] = pool[zipf(rng, len(pool), int(mine.sum()), 0.6)]
+    alone = np.flatnonzero((kind == HOME) & (crowd.population.group[owner] < 0))
+    taken = _groups(crowd, four, first, owner, main, hosted, alone)
+    carrier = (kind == CARRIER) & ~taken
+    text = _written(rng, four, where, (kind == HOME) & ~taken)
+    return AddressBook(text, first, carrier[first[:-1]])
+
+
+def _groups(crowd: Crowd, four: Ints, first: Ints, owner: Ints, main: Ints, hosted: Ints, alone: Ints) -> Bools:
+    """Put groups' addresses into their members' slots (in ``four``); says which slots."""
+    taken = np.zeros(len(four), dtype=bool)
+    for group, cohesion in crowd.groups:
+        rng = generator(crowd.seed, "group-addresses", group.index)
+        tight = group.members[crowd.tight[group.members]]
+        slots = np.concatenate([np.arange(first[row], first[row + 1]) for row in tight] or [np.zeros(0, dtype=np.int64)])
+        slots = slots[rng.random(len(slots)) < cohesion.address]
+        count = max(1, round(len(group.members) * cohesion.addresses_per_member))
+        if cohesion.address_kind == "hosting":
+            pool = _hosted(rng, count)
+            known = rng.random(count) < 0.3  # rented exits that honest people use, too
+            pool[known] = hosted[rng.integers(0, len(hosted), int(known.sum()))]
+        elif cohesion.address_kind == "borrowed" and len(alone):
+            pool = four[alone[rng.integers(0, len(alone), count)]]
+        else:
+            pool = _homes(rng, np.full(count, main[group.index]))
+        four[slots] = pool[zipf(rng, count, len(slots), 0.4)]
+        taken[slots] = True
+    return taken
+
+
+def _homes(rng: np.random.Generator, country: Ints) -> Ints:
+    """One IPv4 address (as a number) in each element's country."""
+    found = np.zeros(len(country), dtype=np.int64)
+    for index, one in enumerate(places().countries):
+        mine = np.flatnonzero(country == index)
+        span = 1 << (32 - one.v4_length)
+        block = one.v4[rng.integers(0, len(one.v4), len(mine))]
+        found[mine] = block + rng.integers(span // 256, span // 256 * 255, len(mine))
+    last = found & 255
+    return np.where((last == 0) | (last == 255), found ^ 77, found)
+
+
+def _hosted(rng: np.random.Generator, count: int) -> Ints:
+    """``count`` addresses of hosting providers, a handful in each /24 as rented servers come."""
+    blocks = places().hosting
+    nets = blocks[rng.integers(0, len(blocks), max(1, count // 4))] + 256 * rng.integers(0, 16, max(1, count // 4))
+    return nets[rng.integers(0, len(nets), count)] + rng.integers(2, 254, count)
+
+
+def _written(rng: np.random.Generator, four: Ints, where: Ints, home: Bools) -> list[str]:
+    """Addresses as text; V6_HOMES of the home lines have an IPv6 address instead."""
+    text = [f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}" for a in four.tolist()]
+    six = np.flatnonzero(home & (rng.random(len(four)) < V6_HOMES))
+    nets, ends = rng.integers(0, 2**32, len(six)), rng.integers(1, 2**63, len(six))
+    choice = rng.random(len(six))
+    for slot, net, end, u in zip(six.tolist(), nets.tolist(), ends.tolist(), choice.tolist(), strict=True):
+        heads = places().countries[int(where[slot])].v6
+        if heads:
+            text[slot] = str(ipaddress.IPv6Address(heads[int(u * len(heads))] << 96 | net << 64 | end))
+    return text

@@ -1,0 +1,109 @@
+"""Payment methods and charges. Honest people also have prepaid cards, declines and chargebacks; fraudsters also pay."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.simulate.habits import DAY, HOUR
+from training.simulate.members import Crowd
+from training.simulate.places import places
+from training.simulate.rng import Bools, Floats, Ints, Words, generator, mix, pick, salt, unit, zipf
+
+METHODS = ("card", "wallet", "bank", "invoice", "prepaid")
+METHOD_WEIGHTS = np.array([70, 14, 6, 3, 7])
+FUNDING = ("credit", "debit", "prepaid", "unknown")
+FUNDING_WEIGHTS = np.array([46, 38, 11, 5])
+BINS = 60  # issuers per country
+AMOUNTS = np.array([500, 1000, 2000, 2500, 5000, 10000, 20000])
+CARD, PREPAID = METHODS.index("card"), METHODS.index("prepaid")
+
+
+def pay(crowd: Crowd, created: Ints, country: Ints, paid_plan: Bools, stolen: Bools, end: int) -> dict[str, object]:
+    """The payments table's columns (``row`` in place of account_id), unordered; nothing at or after ``end``.
+
+    ``stolen`` marks people on their own who use somebody else's card.
+    """
+    rng, size = generator(crowd.seed, "payments"), crowd.population.size
+    common, groups = generator(crowd.seed, "common-payments"), len(crowd.groups)
+    pooled = crowd.pooled("card", "cards_per_member")
+    method = np.where(pooled >= 0, CARD, pick(rng, METHOD_WEIGHTS, size))
+    pays = (rng.random(size) < np.where(paid_plan, 0.85, 0.25)) | stolen
+    method = np.where(stolen, CARD, method)
+    foreign = rng.random(size) < 0.08
+    issuer_country = np.where(foreign, pick(rng, places().shares, size), country)
+    issuer = issuer_country * BINS + zipf(rng, BINS, size, 0.9)
+    common_issuer = pick(common, places().shares, groups) * BINS + zipf(common, BINS, groups, 0.9)
+    issuer = crowd.follow("bin", issuer, common_issuer)
+    key = salt(crowd.seed, "card")
+    own = np.arange(size) + 2**32
+    card = mix(np.where(pooled >= 0, pooled, own), key)
+    in_pool = mix(np.maximum(pooled, 0), key + 1)
+    issuer = np.where(pooled >= 0, (in_pool % np.uint64(len(places().countries) * BINS)).astype(np.int64), issuer)
+    funding = pick(rng, FUNDING_WEIGHTS, size)
+    # One issuer's cards are mostly of one funding: virtual cards of a fintech are debit or prepaid for everybody.
+    house = np.searchsorted(np.cumsum(FUNDING_WEIGHTS) / FUNDING_WEIGHTS.sum(), unit(mix(issuer, 7)), side="right")
+    funding = np.where((rng.random(size) < 0.7) | (pooled >= 0), house, funding)
+    complaint = np.where(crowd.followers("stolen") | stolen, 0.55, 0.008)
+    added = created + (np.exp(rng.normal(np.log(5.0), 2.0, size)) * HOUR).astype(np.int64)
+    who = np.flatnonzero(pays)
+    events: list[tuple[Ints, Ints, list[str], Ints]] = []
+    events.append((who, added[who], ["method_added"] * len(who), np.full(len(who), -1)))
+    amount = AMOUNTS[np.minimum(zipf(rng, len(AMOUNTS), size, 0.6), len(AMOUNTS) - 1)]
+    charges = np.minimum(rng.geometric(0.45, size), 12)
+    at = added + (rng.exponential(20.0, size) * 60_000_000).astype(np.int64)
+    for nth in range(int(charges.max(initial=0))):
+        now = who[charges[who] > nth]
+        declined = rng.random(len(now)) < np.where(crowd.share("stolen")[now] > 0, 0.14, 0.07)
+        events.append((now, at[now], np.where(declined, "charge_declined", "charge_succeeded").tolist(), amount[now]))
+        good = now[~declined]
+        back = good[rng.random(len(good)) < 0.015]
+        events.append((back, at[back] + _days(rng, len(back), 2.0), ["refund"] * len(back), amount[back]))
+        angry = good[rng.random(len(good)) < complaint[good]]
+        events.append((angry, at[angry] + _days(rng, len(angry), 8.0), ["chargeback"] * len(angry), amount[angry]))
+        at = at + _days(rng, size, 6.0)
+    row = np.concatenate([event[0] for event in events])
+    moment = np.concatenate([event[1] for event in events])
+    kinds = [kind for event in events for kind in event[2]]
+    paid = np.concatenate([event[3] for event in events])
+    keep = np.flatnonzero(moment < end)
+    return _columns(row[keep], moment[keep], [kinds[i] for i in keep.tolist()], paid[keep], method, card, issuer, funding, country)
+
+
+def _days(rng: np.random.Generator, count: int, median: float) -> Ints:
+    return (np.exp(rng.normal(np.log(median), 0.7, count)) * DAY).astype(np.int64)
+
+
+def _columns(
+    row: Ints, moment: Ints, kinds: list[str], paid: Ints, method: Ints, card: Words, issuer: Ints, funding: Ints, country: Ints
+) -> dict[str, object]:
+    on_card = (method[row] == CARD) | (method[row] == PREPAID)
+    fund = np.where(method[row] == PREPAID, FUNDING.index("prepaid"), funding[row])
+    cards, issuers = card[row].tolist(), issuer[row].tolist()
+    countries = places().countries
+    flags = on_card.tolist()
+    bins = bin_numbers()
+    return {
+        "row": row,
+        "happened_at": moment,
+        "kind": kinds,
+        "method": [METHODS[m] for m in method[row].tolist()],
+        "card_fingerprint": [f"{c:016x}" if ok else None for c, ok in zip(cards, flags, strict=True)],
+        "card_bin": [bins[i] if ok else None for i, ok in zip(issuers, flags, strict=True)],
+        "card_country": [countries[i // BINS].code if ok else None for i, ok in zip(issuers, flags, strict=True)],
+        "card_funding": [FUNDING[f] if ok else None for f, ok in zip(fund.tolist(), flags, strict=True)],
+        "amount_minor": [a if a >= 0 else None for a in paid.tolist()],
+        "currency": [countries[c].currency if a >= 0 else None for c, a in zip(country[row].tolist(), paid.tolist(), strict=True)],
+    }
+
+
+def bin_numbers() -> list[str]:
+    """Each issuer's six-digit number, the same in every world; first digits as the large schemes use them."""
+    count = len(places().countries) * BINS
+    u: Floats = unit(mix(np.arange(count), 11))
+    scheme = unit(mix(np.arange(count), 13))
+    heads = np.where(scheme < 0.55, 4, np.where(scheme < 0.95, 5, 3))
+    found = []
+    for head, share in zip(heads.tolist(), u.tolist(), strict=True):
+        rest = int(share * 10**5)
+        found.append(f"4{rest:05d}" if head == 4 else f"5{rest % 50000 + 10000:05d}" if head == 5 else f"37{rest % 10000:04d}")
+    return found
