@@ -1,0 +1,126 @@
+"""The model as a function from a matrix to calibrated probabilities, safe to call from any number of threads.
+
+LightGBM writes into a booster while it predicts (the iterations in use, a tree's depth for contributions), and a
+predictor shared by threads gave wrong answers in 2 of 300 replies and a corrupted heap on contributions. So a booster
+is lent to one call at a time: a call takes one from the shelf or loads another from the text, and puts it back. There
+are never more boosters than calls at one moment, and no call waits for another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from service.domain.errors import ArtefactProblem
+from service.domain.facts import Float32s, Float64s
+from service.model.artefact import Artefact, Manifest, check_fingerprint, read_artefact
+from service.model.calibration import Calibration
+
+_ONE_THREAD: dict[str, Any] = {
+    "num_threads": 1
+}  # with the default a single row waited 8 ms for a busy core instead of 0.1 ms
+
+
+class Scorer:
+    """One model, ready to score."""
+
+    def __init__(self, artefact: Artefact) -> None:
+        """Raises ArtefactProblem if the booster or the calibration cannot be used."""
+        self._artefact = artefact
+        self._shelf: deque[lightgbm.Booster] = deque([_load(artefact)])
+        try:
+            self._calibration = Calibration.from_json(artefact.manifest.calibration)
+        except (ValueError, TypeError) as error:
+            raise ArtefactProblem(f"model {artefact.manifest.version} has a broken calibration: {error}") from None
+
+    @classmethod
+    def load(cls, directory: Path, *, fingerprint: str | None = None, manifest_sha256: str | None = None) -> Scorer:
+        """The model in ``directory``.
+
+        ``fingerprint`` is the service's feature fingerprint (None: not compared), ``manifest_sha256`` the registry's
+        (None: not registered). Raises ArtefactProblem where the files or the fingerprint do not fit.
+        """
+        artefact = read_artefact(directory, manifest_sha256=manifest_sha256)
+        if fingerprint is not None:
+            check_fingerprint(artefact.manifest, fingerprint)
+        return cls(artefact)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the model says of itself."""
+        return self._artefact.manifest
+
+    @property
+    def version(self) -> str:
+        """The model's version."""
+        return self._artefact.manifest.version
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the matrix's columns, in order."""
+        return self._artefact.manifest.features
+
+    def score(self, matrix: Float32s) -> Float64s:
+        """Calibrated probability of fraud of each row, shape (n,); ``matrix`` is (n, features), NaN is unknown.
+
+        A row's answer does not depend on the rows beside it, nor on what other threads do, to the last bit.
+        """
+        return self._calibration.probability(self.raw(matrix))
+
+    def raw(self, matrix: Float32s) -> Float64s:
+        """Log-odds before calibration, shape (n,)."""
+        rows = self._checked(matrix)
+        if len(rows) == 0:
+            return np.empty(0, np.float64)
+        with self._borrowed() as booster:
+            return np.asarray(booster.predict(rows, raw_score=True, **_ONE_THREAD), np.float64)
+
+    def contributions(self, matrix: Float32s) -> Float64s:
+        """Exact Shapley contributions to the raw log-odds (Lundberg and others 2018); shape (n, features + 1).
+
+        The last column is the expectation; a row sums to ``raw``. About 10 ms a row for 500 trees of 63 leaves.
+        """
+        rows = self._checked(matrix)
+        if len(rows) == 0:
+            return np.empty((0, len(self.features) + 1), np.float64)
+        with self._borrowed() as booster:
+            out = np.asarray(booster.predict(rows, pred_contrib=True, **_ONE_THREAD), np.float64)
+        return out.reshape(len(rows), len(self.features) + 1)
+
+    def _checked(self, matrix: Float32s) -> Float32s:
+        if matrix.ndim != 2 or matrix.shape[1] != len(self.features):
+            raise ValueError(f"the model takes rows of {len(self.features)} features, not shape {matrix.shape}")
+        return np.ascontiguousarray(matrix, np.float32)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[lightgbm.Booster]:
+        try:
+            booster = self._shelf.pop()
+        except IndexError:
+            booster = _load(self._artefact)
+        try:
+            yield booster
+        finally:
+            self._shelf.append(booster)
+
+
+def _load(artefact: Artefact) -> lightgbm.Booster:
+    # by default LightGBM prints to standard output, which belongs to the commands' answers
+    lightgbm.register_logger(logging.getLogger("lightgbm"))
+    try:
+        booster = lightgbm.Booster(model_str=artefact.booster)
+    except lightgbm.basic.LightGBMError as error:
+        raise ArtefactProblem(f"LightGBM cannot read the booster of {artefact.manifest.version}: {error}") from None
+    if booster.num_feature() != len(artefact.manifest.features):
+        raise ArtefactProblem(
+            f"model {artefact.manifest.version}: its booster takes {booster.num_feature()} features and its manifest "
+            f"names {len(artefact.manifest.features)}"
+        )
+    return booster

@@ -1,0 +1,94 @@
+"""Rules as data: facts that an analyst would not leave to a model, each with the mildest decision it allows.
+
+A rule reads one feature of the catalogue. The same features serve scoring and training, so a rule means the same on
+both sides, and the trainer measures each rule on legitimate accounts before it is let into a policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.enums import Decision
+from service.domain.facts import Float32s
+
+_OPERATORS: dict[str, np.ufunc] = {
+    ">=": np.greater_equal,
+    ">": np.greater,
+    "<=": np.less_equal,
+    "<": np.less,
+    "==": np.equal,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Where ``feature operator value`` holds, the decision is at least ``minimum``. An unknown value never holds."""
+
+    code: str
+    feature: str
+    operator: str  # one of >= > <= < ==
+    value: float
+    minimum: Decision
+    text: str  # for analysts: why
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for an operator that is not one of ours, or a rule that could only allow."""
+        if self.operator not in _OPERATORS:
+            raise ValueError(f"rule {self.code!r}: operator {self.operator!r} is not one of {' '.join(_OPERATORS)}")
+        if self.minimum is Decision.ALLOW:
+            raise ValueError(f"rule {self.code!r} would allow what is allowed without it")
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> Rule:
+        """The inverse of ``to_json``; raises ValueError or KeyError on anything else."""
+        return cls(
+            code=str(value["code"]),
+            feature=str(value["feature"]),
+            operator=str(value["operator"]),
+            value=float(str(value["value"])),
+            minimum=Decision(str(value["minimum"])),
+            text=str(value["text"]),
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """As in the policy."""
+        return {
+            "code": self.code,
+            "feature": self.feature,
+            "operator": self.operator,
+            "value": self.value,
+            "minimum": self.minimum.value,
+            "text": self.text,
+        }
+
+    def holds(self, matrix: Float32s, features: Sequence[str]) -> NDArray[np.bool_]:
+        """For each row, shape (n,); a policy whose feature the matrix lacks holds nowhere."""
+        if self.feature not in features:
+            return np.zeros(len(matrix), np.bool_)
+        column = matrix[:, list(features).index(self.feature)]
+        out: NDArray[np.bool_] = _OPERATORS[self.operator](column, np.float32(self.value)) & np.isfinite(column)
+        return out
+
+
+def _confirmed(kind: str, at_least: int, what: str) -> Rule:
+    return Rule(
+        code=f"{kind}_of_confirmed_fraud",
+        feature=f"{kind}_fraud",
+        operator=">=",
+        value=float(at_least),
+        minimum=Decision.REVIEW,
+        text=f"shares its {what} with {at_least} or more accounts confirmed as fraud",
+    )
+
+
+# Private keys only: an address, a domain or a template is everybody's, and is left to the model.
+PROPOSED: tuple[Rule, ...] = (
+    _confirmed("card", 1, "card"),
+    _confirmed("device", 1, "device"),
+    _confirmed("phone", 1, "phone number"),
+    _confirmed("mailbox", 1, "mailbox"),
+)
