@@ -42,6 +42,7 @@ RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --whe
 FROM base AS runtime
 RUN install -d -o 10001 -g 10001 /var/lib/gatehouse
 ENV GATEHOUSE_DATABASE_URL=sqlite:////var/lib/gatehouse/gatehouse.db \
+    GATEHOUSE_DATA_DIR=/var/lib/gatehouse \
     GATEHOUSE_STARTER_MODEL=/usr/share/gatehouse/starter
 WORKDIR /var/lib/gatehouse
 VOLUME ["/var/lib/gatehouse"]

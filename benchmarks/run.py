@@ -1,13 +1,14 @@
 """Runs benchmarks one after the other, each in a process of its own, and says how each ended.
 
 ``make bench`` runs all of them, ``make bench ARGS="scoring import"`` those named. A benchmark is a module
-``benchmarks/NAME.py`` with a docstring and a ``main(arguments: Sequence[str]) -> int``; it starts its peers itself and
-prints what it measured. Processes are separate: one's threads, caches and memory peaks are not another's figures.
+``benchmarks/NAME.py`` with a function ``main`` and defaults for all its options; it starts its peers itself and prints
+what it measured, and ``python -m benchmarks.NAME`` runs it alone. Modules without a ``main`` are what benchmarks share.
+Processes are separate: one's threads, caches and memory peaks are not another's figures.
 """
 
 import argparse
+import ast
 import os
-import pkgutil
 import platform
 import subprocess
 import sys
@@ -15,22 +16,23 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import benchmarks
-
-NOT_BENCHMARKS = frozenset({"run"})
+HERE = Path(__file__).resolve().parent
 
 
 def names() -> tuple[str, ...]:
-    """Every benchmark there is, in order of name; modules that begin with ``_`` are their shared parts."""
-    found = (module.name for module in pkgutil.iter_modules(benchmarks.__path__))
-    return tuple(sorted(name for name in found if name not in NOT_BENCHMARKS and not name.startswith("_")))
+    """Every benchmark there is, in order of name."""
+    return tuple(sorted(path.stem for path in HERE.glob("*.py") if path.name != "run.py" and _has_main(path)))
+
+
+def _has_main(path: Path) -> bool:
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return any(isinstance(node, ast.FunctionDef) and node.name == "main" for node in body)
 
 
 def run(name: str) -> int:
     """Runs one benchmark to its end and returns its exit code; its output goes straight through."""
     sys.stdout.flush()
-    call = f"import sys; from benchmarks import {name}; sys.exit({name}.main(()))"
-    return subprocess.run([sys.executable, "-c", call], cwd=Path(__file__).parent.parent, check=False).returncode
+    return subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=HERE.parent, check=False).returncode
 
 
 def main(arguments: Sequence[str]) -> int:
