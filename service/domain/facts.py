@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+Int8s = NDArray[np.int8]
 Int64s = NDArray[np.int64]
 Int32s = NDArray[np.int32]
 Float32s = NDArray[np.float32]
@@ -44,6 +45,14 @@ class LinkFacts:
     def __len__(self) -> int:
         return len(self.key)
 
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> LinkFacts:
+        """Some of the rows."""
+        return LinkFacts(self.account[rows], self.kind[rows], self.key[rows], self.happened[rows])
+
+    def of(self, accounts: Int64s) -> LinkFacts:
+        """The rows of ``accounts``."""
+        return self.take(np.isin(self.account, accounts))
+
 
 @dataclass(frozen=True, slots=True)
 class SignupFacts:
@@ -58,6 +67,18 @@ class SignupFacts:
 
     def __len__(self) -> int:
         return len(self.account)
+
+    def take(self, rows: NDArray[np.intp]) -> SignupFacts:
+        """Some of the rows, with the links of their accounts."""
+        account = self.account[rows]
+        return SignupFacts(
+            [self.account_id[i] for i in rows],
+            account,
+            self.created_at[rows],
+            self.profile[rows],
+            self.content[rows],
+            self.links.of(account),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +95,19 @@ class PaymentFacts:
 
     def __len__(self) -> int:
         return len(self.account)
+
+    def take(self, rows: NDArray[np.intp]) -> PaymentFacts:
+        """Some of the rows, with the links of their accounts."""
+        account = self.account[rows]
+        return PaymentFacts(
+            [self.event_id[i] for i in rows],
+            self.event[rows],
+            account,
+            self.happened[rows],
+            self.values[rows],
+            self.content[rows],
+            self.links.of(account),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +151,18 @@ class SignalFacts:
     def __len__(self) -> int:
         return len(self.account)
 
+    def take(self, rows: NDArray[np.intp]) -> SignalFacts:
+        """Some of the rows; ``names`` stay those of the whole batch."""
+        return SignalFacts(
+            self.event[rows],
+            self.account[rows],
+            self.happened[rows],
+            self.name[rows],
+            self.value[rows],
+            self.content[rows],
+            self.names,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class OwnLinkFacts:
@@ -129,3 +175,7 @@ class OwnLinkFacts:
 
     def __len__(self) -> int:
         return len(self.event)
+
+    def take(self, rows: NDArray[np.intp]) -> OwnLinkFacts:
+        """Some of the rows; ``kinds`` stay those of the whole batch."""
+        return OwnLinkFacts(self.event[rows], self.content[rows], self.links.take(rows), self.kinds)

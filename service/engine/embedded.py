@@ -22,7 +22,7 @@ def columns(
     not known yet: its row has ``known`` False and a profile of NaN.
     """
     row = np.searchsorted(history.account, account)
-    known = history.known[row] & (history.created_at[row] <= as_of)
+    known = history.known[row] & (history.learned_at[row] <= as_of)
     facts = np.where(known[:, None], history.profile[row], np.float32(np.nan))
     return Columns(
         account=account,

@@ -69,9 +69,7 @@ def fingerprint(features: Sequence[Feature]) -> str:
 
     Answers are hashed to four significant digits, so that another processor's last bit is not another meaning.
     """
-    columns = probe_columns(
-        signal_names_of([feature.name for feature in features]), n=48
-    )
+    columns = probe_columns(signal_names_of([feature.name for feature in features]), n=48)
     digest = sha256()
     for feature in features:
         digest.update(feature.name.encode())

@@ -68,8 +68,9 @@ class History:
     """All facts about ``account`` (shape (n,), distinct, ascending). Facts later than a probe's as_of may be there."""
 
     account: Int64s
-    known: NDArray[np.bool_]  # False: no signup; created_at is then 0 and the profile NaN
+    known: NDArray[np.bool_]  # False: no signup; created_at and learned_at are then 0 and the profile NaN
     created_at: Int64s
+    learned_at: Int64s  # when the signup was learned: its own time where it was imported, else its arrival
     profile: Float32s  # (n, facts)
     usage: Tiles
     payments: Tiles
@@ -115,9 +116,7 @@ def verdict_spans(
     """
     rows: list[tuple[int, int, int, int]] = []
     order = np.lexsort((fraud, learned, decided, account))
-    labels = [
-        (int(account[i]), FRAUD if fraud[i] else LEGITIMATE, int(learned[i]), int(retracted[i])) for i in order
-    ]
+    labels = [(int(account[i]), FRAUD if fraud[i] else LEGITIMATE, int(learned[i]), int(retracted[i])) for i in order]
     i = 0
     while i < len(labels):
         j = i

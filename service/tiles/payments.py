@@ -44,6 +44,8 @@ PAYMENT_COLUMNS: tuple[TileColumn, ...] = (
 NO_CHARGE = 2**62  # neutral element of first_charge_at
 
 
-def payment_tiles(facts: PaymentFacts, learned: Int64s) -> Tiles:
-    """Partials of ``facts`` by (account, ``learned``); ``learned`` has shape (n,)."""
-    return merge(PAYMENT_COLUMNS, facts.account, learned, facts.values)
+def payment_tiles(facts: PaymentFacts, learned: Int64s, rows: Int64s | None = None) -> Tiles:
+    """Partials of ``facts`` (of its ``rows``, if given) by (account, ``learned``); ``learned`` has shape (n,)."""
+    if rows is None:
+        return merge(PAYMENT_COLUMNS, facts.account, learned, facts.values)
+    return merge(PAYMENT_COLUMNS, facts.account[rows], learned[rows], facts.values[rows])

@@ -1,0 +1,90 @@
+"""Records, retracts and lists analysts' verdicts. They are append-only: a retraction is a record, too."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from service.domain.errors import FieldViolation, InvalidInput
+from service.domain.raw import Label
+from service.domain.records import LabelRecord
+from service.domain.requests import LabelReceipt, Page
+from service.domain.time import FUTURE_TOLERANCE
+
+
+class LabelStore(Protocol):
+    """What is needed of the store."""
+
+    def record_labels(self, labels: Sequence[Label], learned_at: int | None) -> LabelReceipt: ...
+
+    def retract_label(
+        self, account_id: str, analyst: str, decided_at: int, *, retracted_at: int, learned_at: int, reason: str
+    ) -> LabelRecord: ...
+
+    def list_labels(
+        self,
+        *,
+        account_id: str | None,
+        analyst: str | None,
+        campaign_id: str | None,
+        page_size: int,
+        page_token: str,
+    ) -> Page[LabelRecord]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLabels:
+    """The deed, wired to its rooms."""
+
+    store: LabelStore
+
+    def __call__(self, labels: Sequence[Label], *, now: int) -> LabelReceipt:
+        """Records all of ``labels``, durable on return, or raises AlreadyExists or InvalidInput and records none."""
+        violations = [
+            FieldViolation(f"labels[{i}].{name}", "is more than 5 minutes in the future")
+            for i, label in enumerate(labels)
+            for name, at in (("decided_at", label.decided_at), ("retracted_at", label.retracted_at))
+            if at is not None and at > now + FUTURE_TOLERANCE
+        ]
+        if violations:
+            raise InvalidInput(*violations)
+        return self.store.record_labels(labels, now)
+
+
+@dataclass(frozen=True, slots=True)
+class RetractLabel:
+    """The deed, wired to its rooms."""
+
+    store: LabelStore
+
+    def __call__(self, account_id: str, analyst: str, decided_at: int, *, reason: str, now: int) -> LabelRecord:
+        """Takes one label back as of ``now``; raises UnknownLabel. Again changes nothing."""
+        return self.store.retract_label(
+            account_id, analyst, decided_at, retracted_at=now, learned_at=now, reason=reason
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ListLabels:
+    """The deed, wired to its rooms."""
+
+    store: LabelStore
+
+    def __call__(
+        self,
+        *,
+        account_id: str | None,
+        analyst: str | None,
+        campaign_id: str | None,
+        page_size: int,
+        page_token: str,
+    ) -> Page[LabelRecord]:
+        """Labels that match every filter that is not None, the latest decided first; raises InvalidPageToken."""
+        return self.store.list_labels(
+            account_id=account_id,
+            analyst=analyst,
+            campaign_id=campaign_id,
+            page_size=page_size,
+            page_token=page_token,
+        )

@@ -1,0 +1,109 @@
+"""Records a stream of events: payments, usage, links and signals, each idempotent under its event_id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from service.domain.facts import Int8s
+from service.domain.raw import Link, Payment, Signal, Usage
+from service.domain.requests import Event, EventRejection, RecordedEvents
+from service.signals.batch import Rejection
+from service.signals.door import Door
+from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Outcome
+
+KEPT_REJECTIONS = 1_000
+CONFLICT_TEXT = "came before with different content; the first is kept"
+
+
+class Writes(Protocol):
+    """A writer that commits together all that wait."""
+
+    def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecordSignals:
+    """The deed, wired to its rooms."""
+
+    writes: Writes
+    door: Door
+
+    def __call__(self, events: Sequence[Event], *, now: int, timeout_s: float) -> RecordedEvents:
+        """Records a batch, durable when this returns; a bad event is rejected alone, with its reason.
+
+        ``now`` is the moment at which all of them are learned. Raises Overloaded or DeadlineExceeded if nothing of the
+        batch could be recorded in time.
+        """
+        payments = _Kind.of(events, Payment)
+        usage = _Kind.of(events, Usage)
+        links = _Kind.of(events, Link)
+        signals = _Kind.of(events, Signal)
+        payment_facts, bad_payments = self.door.payments(payments.events, now)
+        usage_facts, bad_usage = self.door.usage(usage.events, now)
+        link_facts, bad_links = self.door.links(links.events, now)
+        signal_facts, bad_signals = self.door.signals(signals.events, now)
+        arrival = Arrival(
+            learned_at=now,
+            signups=None,
+            payments=payment_facts if len(payment_facts) else None,
+            usage=usage_facts if len(usage_facts) else None,
+            links=link_facts if len(link_facts) else None,
+            signals=signal_facts if len(signal_facts) else None,
+            assessments=(),
+            atomic=False,
+        )
+        (outcome,) = self.writes.submit([arrival], timeout_s)
+        parts = (
+            payments.tally("payment", bad_payments, outcome.payments),
+            usage.tally("usage", bad_usage, outcome.usage),
+            links.tally("link", bad_links, outcome.links),
+            signals.tally("signal", bad_signals, outcome.signals),
+        )
+        rejections = sorted((r for part in parts for r in part.rejections), key=lambda r: r.position)
+        return RecordedEvents(
+            recorded=sum(part.recorded for part in parts),
+            duplicates=sum(part.duplicates for part in parts),
+            rejected=sum(part.rejected for part in parts),
+            rejections=tuple(rejections)[:KEPT_REJECTIONS],
+        )
+
+
+_E = TypeVar("_E", Payment, Usage, Link, Signal)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind(Generic[_E]):
+    """The events of one kind, and where they stood in the batch."""
+
+    events: list[_E]
+    positions: list[int]
+
+    @classmethod
+    def of(cls, events: Sequence[Event], kind: type[_E]) -> _Kind[_E]:
+        found = [(event, i) for i, event in enumerate(events) if isinstance(event, kind)]
+        return cls([event for event, _ in found], [i for _, i in found])
+
+    def tally(self, name: str, bad: Sequence[Rejection], status: Int8s) -> RecordedEvents:
+        """What became of them; ``status`` has one element for each that the door let in, in order."""
+        rejected = {rejection.row: rejection for rejection in reversed(bad)}
+        accepted = [i for i in range(len(self.events)) if i not in rejected]
+        conflicts = [accepted[i] for i in np.flatnonzero(status == CONFLICT)]
+        rejections = [
+            EventRejection(
+                self.events[i].event_id or "", rejected[i].reason, self.positions[i], f"{name}.{rejected[i].field}"
+            )
+            for i in rejected
+        ] + [
+            EventRejection(self.events[i].event_id or "", CONFLICT_TEXT, self.positions[i], "event_id", conflict=True)
+            for i in conflicts
+        ]
+        return RecordedEvents(
+            recorded=int((status == NEW).sum()),
+            duplicates=int((status == DUPLICATE).sum()),
+            rejected=len(rejections),
+            rejections=tuple(rejections),
+        )

@@ -1,0 +1,259 @@
+"""Scores accounts: one, or a batch, walks the same street: door, history, columns, model, policy, record."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.codes import hash64_many
+from service.domain.enums import Decision
+from service.domain.errors import AlreadyExists, FieldViolation, GatehouseError, InvalidInput, UnknownAccount
+from service.domain.facts import Int64s, OwnLinkFacts, PaymentFacts, SignalFacts, SignupFacts
+from service.domain.records import Assessment, LinkSummary
+from service.domain.requests import ScoreRequest
+from service.features.columns import Columns
+from service.policy.policy import decide
+from service.signals.batch import Rejection
+from service.signals.door import Door
+from service.storage.arrivals import CONFLICT, Arrival, Outcome
+from service.tiles.history import History
+from service.usecases.champion import Models, Serving
+from service.usecases.overlay import Brought, overlay
+
+Answer = Assessment | GatehouseError
+
+
+class Reads(Protocol):
+    """What scoring reads."""
+
+    def history(self, accounts: Int64s, as_of: int, extra_keys: Int64s | None = None) -> History: ...
+
+    def known_events(self, payments: Int64s, signals: Int64s, links: Int64s) -> tuple[Int64s, Int64s, Int64s]: ...
+
+
+class Writes(Protocol):
+    """What scoring writes through: a writer that commits together all that wait."""
+
+    def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreAccounts:
+    """The deed, wired to its rooms. Safe to call from many threads."""
+
+    reads: Reads
+    writes: Writes
+    door: Door
+    models: Models
+
+    def __call__(self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float) -> list[Answer]:
+        """An assessment, already durable, or an error, for each request in order; one bad request fails alone.
+
+        Raises NotReady without a model, Overloaded or DeadlineExceeded when nothing could be recorded in time.
+        """
+        serving = self.models.current()
+        answers: list[Answer | None] = [None] * len(requests)
+        entered = _enter(self.door, requests, now, answers)
+        live = [i for i, answer in enumerate(answers) if answer is None]
+        if live:
+            made = self._assess(serving, [requests[i] for i in live], entered, now)
+            arrivals = [
+                _arrival(made[j], entered, i, now) if not isinstance(made[j], GatehouseError) else None
+                for j, i in enumerate(live)
+            ]
+            outcomes = iter(self.writes.submit([a for a in arrivals if a is not None], timeout_s))
+            for j, i in enumerate(live):
+                answer = made[j]
+                if not isinstance(answer, GatehouseError):
+                    answer = _settled(requests[i], answer, next(outcomes))
+                answers[i] = answer
+        return self._explained(requests, [answer for answer in answers if answer is not None])
+
+    def _assess(self, serving: Serving, requests: Sequence[ScoreRequest], entered: _Entered, now: int) -> list[Answer]:
+        account = hash64_many([request.account_id for request in requests])
+        brought = entered.brought
+        history = self.reads.history(np.unique(account), now, np.unique(brought.links().key))
+        stored = ([], [], [])
+        if len(brought.payments) or len(brought.signals):
+            stored = self.reads.known_events(brought.payments.event, brought.signals.event, np.empty(0, np.int64))
+        history = overlay(
+            history,
+            brought,
+            now,
+            payments=_first_new(brought.payments.event, stored[0]),
+            signals=_first_new(brought.signals.event, stored[1]),
+        )
+        columns = serving.columns(history, account, np.full(len(account), now, np.int64))
+        answers: list[Answer] = []
+        rows = serving.matrix(columns)
+        scores = serving.scorer.score(rows)
+        decided = decide(serving.policy, scores, rows, serving.scorer.features)
+        for i, request in enumerate(requests):
+            if not columns.known[i]:
+                answers.append(UnknownAccount(request.account_id))
+                continue
+            answers.append(
+                Assessment(
+                    assessment_id=str(uuid.uuid4()),
+                    account_id=request.account_id,
+                    account=int(account[i]),
+                    assessed_at=now,
+                    purpose=request.purpose,
+                    score=float(scores[i]),
+                    decision=decided.decision[i],
+                    recommended_limit=decided.limit[i],
+                    model_version=serving.version,
+                    policy_version=serving.policy.version,
+                    feature_fingerprint=serving.fingerprint,
+                    features=rows[i].astype("<f4").tobytes(),
+                    links=link_summaries(columns, i, serving.kinds),
+                    rules=decided.rules[i],
+                    request_id=request.request_id,
+                    request_content=request.content,
+                )
+            )
+        return answers
+
+    def _explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> list[Answer]:
+        out = list(answers)
+        for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+            if isinstance(answer, Assessment) and (request.explain or answer.decision is not Decision.ALLOW):
+                out[i] = with_reasons(self.models, answer)
+        return out
+
+
+def with_reasons(models: Models, assessment: Assessment) -> Assessment:
+    """``assessment`` with its reasons, computed exactly from the row it was made from, by the model that made it.
+
+    Erased assessments have no row left and get none.
+    """
+    if not assessment.features:
+        return assessment
+    serving = models.of_version(assessment.model_version)
+    return replace(assessment, reasons=serving.reasons(serving.features_of(assessment.features), assessment.rules))
+
+
+def link_summaries(columns: Columns, row: int, kinds: Sequence[str]) -> tuple[LinkSummary, ...]:
+    """Kinds of key that account ``row`` shares with others."""
+    out = []
+    for kind in kinds:
+        linked, confirmed = int(columns.shared(kind, "others_life")[row]), int(columns.shared(kind, "fraud")[row])
+        if linked or confirmed:
+            out.append(LinkSummary(kind, linked, confirmed))
+    return tuple(out)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entered:
+    """What the door let in, and which request each row belongs to."""
+
+    brought: Brought
+    own_links: OwnLinkFacts
+    signup_of: Int64s
+    payment_of: Int64s
+    link_of: Int64s
+    signal_of: Int64s
+
+
+_Part = TypeVar("_Part", SignupFacts, PaymentFacts, SignalFacts, OwnLinkFacts)
+
+
+def _enter(door: Door, requests: Sequence[ScoreRequest], now: int, answers: list[Answer | None]) -> _Entered:
+    for i, request in enumerate(requests):
+        violations = _misaddressed(request)
+        if violations:
+            answers[i] = InvalidInput(*violations)
+    places = [i for i, answer in enumerate(answers) if answer is None]
+    signups = [(i, s) for i in places if (s := requests[i].signup) is not None]
+    payments = [(i, j, p) for i in places for j, p in enumerate(requests[i].payments)]
+    links = [(i, j, k) for i in places for j, k in enumerate(requests[i].links)]
+    signals = [(i, j, s) for i in places for j, s in enumerate(requests[i].signals)]
+    signup_facts, bad_signups = door.signups([s for _, s in signups], now)
+    payment_facts, bad_payments = door.payments([p for _, _, p in payments], now)
+    link_facts, bad_links = door.links([k for _, _, k in links], now)
+    signal_facts, bad_signals = door.signals([s for _, _, s in signals], now)
+    wrong: dict[int, list[FieldViolation]] = {}
+    for bad in bad_signups:
+        wrong.setdefault(signups[bad.row][0], []).append(FieldViolation(f"signup.{bad.field}", bad.reason))
+    for name, rows, rejections in (
+        ("payments", payments, bad_payments),
+        ("links", links, bad_links),
+        ("signals", signals, bad_signals),
+    ):
+        for bad in rejections:
+            i, j = rows[bad.row][0], rows[bad.row][1]
+            wrong.setdefault(i, []).append(FieldViolation(f"{name}[{j}].{bad.field}", bad.reason))
+    for i, found in wrong.items():
+        answers[i] = InvalidInput(*found)
+    return _Entered(
+        Brought(signup_facts, payment_facts, link_facts.links, signal_facts),
+        link_facts,
+        _owners([i for i, _ in signups], bad_signups),
+        _owners([i for i, _, _ in payments], bad_payments),
+        _owners([i for i, _, _ in links], bad_links),
+        _owners([i for i, _, _ in signals], bad_signals),
+    )
+
+
+def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
+    said = [("signup", request.signup)] if request.signup else []
+    said += [(f"payments[{j}]", p) for j, p in enumerate(request.payments)]
+    said += [(f"links[{j}]", k) for j, k in enumerate(request.links)]
+    said += [(f"signals[{j}]", s) for j, s in enumerate(request.signals)]
+    return [
+        FieldViolation(f"{path}.account_id", f"is not the request's account {request.account_id!r}")
+        for path, fact in said
+        if fact.account_id != request.account_id
+    ]
+
+
+def _owners(owners: Sequence[int], rejections: Sequence[Rejection]) -> Int64s:
+    rejected = {bad.row for bad in rejections}
+    return np.array([owner for row, owner in enumerate(owners) if row not in rejected], np.int64)
+
+
+def _first_new(events: Int64s, stored: Int64s | list[int]) -> Int64s:
+    """Rows of the events that are not stored, the first of each."""
+    _, first = np.unique(events, return_index=True)
+    rows = np.sort(first)
+    return rows[~np.isin(events[rows], np.asarray(stored, np.int64))].astype(np.int64)
+
+
+def _arrival(answer: Answer, entered: _Entered, request: int, now: int) -> Arrival:
+    brought = entered.brought
+
+    def mine(owner: Int64s) -> NDArray[np.intp]:
+        return np.flatnonzero(owner == request)
+
+    signup, payment = mine(entered.signup_of), mine(entered.payment_of)
+    link, signal = mine(entered.link_of), mine(entered.signal_of)
+    return Arrival(
+        learned_at=now,
+        signups=brought.signups.take(signup) if len(signup) else None,
+        payments=brought.payments.take(payment) if len(payment) else None,
+        links=entered.own_links.take(link) if len(link) else None,
+        signals=brought.signals.take(signal) if len(signal) else None,
+        usage=None,
+        assessments=(answer,) if isinstance(answer, Assessment) else (),
+        atomic=True,
+    )
+
+
+def _settled(request: ScoreRequest, made: Assessment, outcome: Outcome) -> Answer:
+    if outcome.stored_assessment is not None:  # this request was answered before
+        stored = outcome.stored_assessment
+        return stored if stored.request_content == request.content else AlreadyExists("request", request.request_id)
+    for what, statuses, identifiers in (
+        ("account", outcome.signups, [request.account_id]),
+        ("payment", outcome.payments, [p.event_id for p in request.payments]),
+        ("link", outcome.links, [k.event_id or k.key_type for k in request.links]),
+        ("signal", outcome.signals, [s.event_id or s.name for s in request.signals]),
+    ):
+        for row in np.flatnonzero(statuses == CONFLICT):
+            return AlreadyExists(what, identifiers[row])
+    return made
