@@ -1,0 +1,189 @@
+"""Takes in the interchange tables of a directory: every row checked, every file whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from service.domain.errors import UsageError
+from service.domain.facts import Int64s
+from service.usecases.interchange.aside import Aside
+from service.usecases.interchange.chunks import Chunk
+from service.usecases.interchange.loading import load
+from service.usecases.interchange.ports import CONFLICT, DUPLICATE, NEW, Bulk, Door, Store
+from service.usecases.interchange.problems import BadRow, FileProblem
+from service.usecases.interchange.schemas import LABELS
+from service.usecases.interchange.sources import Source, source, sources
+
+KEPT_BAD_ROWS = 1_000  # of a file of a hundred million, more would only fill the memory
+_CONFLICT = "the same came before with different content; the first is kept"
+
+
+@dataclass(slots=True)
+class Counts:
+    """Rows of one table. Of a file that was refused, ``imported`` has none."""
+
+    rows: int = 0
+    imported: int = 0
+    duplicates: int = 0  # known already, with the same content
+    bad: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Adds another file's."""
+        self.rows += other.rows
+        self.imported += other.imported
+        self.duplicates += other.duplicates
+        self.bad += other.bad
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What an import did. ``bad_rows`` holds the first KEPT_BAD_ROWS problems; ``bad`` counts all bad rows."""
+
+    files: dict[str, Counts] = field(default_factory=dict)  # by table, in the order of import
+    bad_rows: list[BadRow] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)  # files that cannot be read at all: why, and the mend
+    refused: list[str] = field(default_factory=list)  # files of which nothing was published
+
+    @property
+    def bad(self) -> int:
+        """Bad rows of all files."""
+        return sum(counts.bad for counts in self.files.values())
+
+
+class Progress(Protocol):
+    """Told how far an import is."""
+
+    def begins(self, name: str, size: int) -> None:
+        """A file begins; ``advanced`` ends at ``size``."""
+
+    def advanced(self, read: int, rows: int) -> None:
+        """So much of it is read: ``read`` of its ``size``, as so many rows."""
+
+    def ends(self, counts: Counts, *, published: bool) -> None:
+        """The file is done."""
+
+
+class _Refused(Exception):
+    """Takes a file's transaction back: there are bad rows, and no place to put them aside."""
+
+
+def import_directory(
+    directory: Path, *, door: Door, store: Store, now: int, skip_bad_rows: Path | None, progress: Progress
+) -> ImportReport:
+    """Imports every table of ``directory``, accounts first; ``now`` decides what lies in the future.
+
+    A file with bad rows is refused as a whole and the next one taken up, so that one run shows everything that is
+    wrong; with ``skip_bad_rows`` its bad rows are written there and the others published. What was known already,
+    with the same content, counts as a duplicate. Raises UsageError where there is nothing to import.
+    """
+    return _Import(door, store, now, progress).run(sources(directory), skip_bad_rows)
+
+
+def import_labels(
+    path: Path, *, door: Door, store: Store, now: int, skip_bad_rows: Path | None, progress: Progress
+) -> ImportReport:
+    """Imports one file of labels, whatever its name; see ``import_directory``."""
+    return _Import(door, store, now, progress).run([source(path, LABELS)], skip_bad_rows)
+
+
+@dataclass(slots=True)
+class _Import:
+    """One run of an import."""
+
+    door: Door
+    store: Store
+    now: int
+    progress: Progress
+    report: ImportReport = field(default_factory=ImportReport)
+    aside: Aside | None = None  # None: a file with bad rows is refused
+
+    def run(self, files: Sequence[Source], skip_bad_rows: Path | None) -> ImportReport:
+        if skip_bad_rows is None:
+            for one in files:
+                self._file(one)
+            return self.report
+        if any(skip_bad_rows.resolve() == one.path.resolve() for one in files):
+            raise UsageError(f"--skip-bad-rows: {skip_bad_rows} is one of the files to import; name another")
+        with Aside(skip_bad_rows) as self.aside:
+            for one in files:
+                mark = self.aside.mark()
+                if not self._file(one):
+                    self.aside.rewind(mark)
+        return self.report
+
+    def _file(self, source: Source) -> bool:
+        """Imports one file; whether it was published."""
+        counts = Counts()
+        published = False
+        try:
+            self.progress.begins(source.name, source.size())
+            with self.store.bulk() as bulk, closing(source.chunks()) as chunks:
+                self._rows(source, chunks, bulk, counts)
+            published = True
+        except FileProblem as problem:
+            self.report.problems.append(str(problem))
+        except _Refused:
+            pass
+        if not published:
+            counts.imported = 0
+            self.report.refused.append(source.name)
+        self.report.files.setdefault(source.table.name, Counts()).add(counts)
+        self.progress.ends(counts, published=published)
+        return published
+
+    def _rows(self, source: Source, chunks: Iterable[Chunk], bulk: Bulk, counts: Counts) -> None:
+        for chunk in chunks:
+            self._chunk(source, chunk, bulk, counts)
+            self.progress.advanced(chunk.read, counts.rows)
+        if counts.bad and self.aside is None:
+            raise _Refused
+
+    def _chunk(self, source: Source, chunk: Chunk, bulk: Bulk, counts: Counts) -> None:
+        wrong = _Wrong(source.name, chunk)
+        for problem in chunk.problems:
+            wrong.note(problem.place, problem.column, problem.reason)
+        sound = wrong.others()
+        batch = chunk.batch if len(sound) == len(chunk.rows) else chunk.batch.take(sound)
+        if len(sound):
+            loaded = load(source.table.name, batch, self.door, bulk, self.now)
+            for rejection in loaded.rejections:
+                wrong.note(int(sound[rejection.row]), rejection.field, rejection.reason)
+            for place in sound[loaded.statuses == CONFLICT]:
+                wrong.note(int(place), ", ".join(source.table.identity), _CONFLICT)
+            counts.imported += int((loaded.statuses == NEW).sum())
+            counts.duplicates += int((loaded.statuses == DUPLICATE).sum())
+        counts.rows += len(chunk)
+        counts.bad += len(wrong.rows) + len(chunk.unreadable)
+        for place in sorted(wrong.rows):
+            self._keep(wrong.rows[place], chunk.original(place) if self.aside is not None else None)
+        for row in chunk.unreadable:
+            self._keep([BadRow(source.name, row.row, "", row.reason)], row.content)
+
+    def _keep(self, bad: list[BadRow], record: object) -> None:
+        self.report.bad_rows.extend(bad[: KEPT_BAD_ROWS - len(self.report.bad_rows)])
+        if self.aside is not None:
+            self.aside.write(bad, record)
+
+
+class _Wrong:
+    """What is wrong with the rows of one chunk, by place."""
+
+    def __init__(self, file: str, chunk: Chunk) -> None:
+        self._file, self._numbers = file, chunk.rows
+        self.rows: dict[int, list[BadRow]] = {}
+
+    def note(self, place: int, column: str, reason: str) -> None:
+        row = BadRow(self._file, int(self._numbers[place]), column, reason)
+        self.rows.setdefault(place, []).append(row)
+
+    def others(self) -> Int64s:
+        """Places of the rows with which nothing is wrong so far, ascending."""
+        sound = np.ones(len(self._numbers), bool)
+        sound[list(self.rows)] = False
+        return np.flatnonzero(sound)

@@ -1,0 +1,108 @@
+"""What every reader hands on: rows as typed columns, and what was wrong with those that are not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from service.domain.facts import Int64s
+from service.usecases.interchange.problems import UnreadableRow
+from service.usecases.interchange.schemas import Column, Kind, Table
+
+MAX_TEXT_BYTES = 65_536  # no column of the contract is anywhere near; a longer text is a mistake of the writer
+_EARLIEST, _LATEST = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999, as datetime has them
+
+
+@dataclass(slots=True)
+class Cells:
+    """One column of one chunk: typed values, shape (n,), null where nothing was said or ``bad`` says why."""
+
+    values: pa.Array
+    bad: dict[int, str] = field(default_factory=dict)  # place in ``values`` -> reason
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with the row at ``place`` of a chunk."""
+
+    place: int
+    column: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some consecutive rows of one file."""
+
+    rows: Int64s  # (n,) row numbers, counted from 1
+    batch: pa.RecordBatch  # (n, all columns of the table)
+    problems: Sequence[Problem]
+    unreadable: Sequence[UnreadableRow]  # rows beside those n
+    original: Callable[[int], Mapping[str, Any]]  # the row at a place as the file says it
+    read: int  # bytes, or rows of a Parquet file, read so far: for progress
+
+    def __len__(self) -> int:
+        return len(self.rows) + len(self.unreadable)
+
+
+def chunk(
+    table: Table,
+    rows: Int64s,
+    cells: Mapping[str, Cells],
+    *,
+    original: Callable[[int], Mapping[str, Any]],
+    unreadable: Sequence[UnreadableRow],
+    read: int,
+) -> Chunk:
+    """Checks ``cells`` (by column name; absent: not said) against the table's columns and puts them together."""
+    arrays: list[pa.Array] = []
+    problems: list[Problem] = []
+    for column in table.columns:
+        given = cells.get(column.name) or Cells(pa.nulls(len(rows), column.kind.arrow))
+        checked = _checked(column, given)
+        arrays.append(checked.values)
+        problems.extend(Problem(place, column.name, reason) for place, reason in checked.bad.items())
+    batch = pa.RecordBatch.from_arrays(arrays, schema=table.schema)
+    return Chunk(rows, batch, problems, unreadable, original, read)
+
+
+def _checked(column: Column, cells: Cells) -> Cells:
+    """Rules that hold whatever the file's format."""
+    values, bad = cells.values, cells.bad
+    if column.kind is Kind.TEXT:
+        refuse(bad, pc.greater(pc.binary_length(values), MAX_TEXT_BYTES), f"is longer than {MAX_TEXT_BYTES} bytes")
+        refuse(bad, pc.match_substring(values, "\0"), "holds a NUL character")
+        # CSV cannot tell "" from nothing, and the same directory as CSV must not conflict with itself as Parquet.
+        values = pc.if_else(pc.equal(values, ""), None, values)
+        if column.choices:
+            known = pc.is_in(values, pa.array(column.choices))
+            refuse(bad, pc.and_(pc.invert(known), values.is_valid()), f"must be one of {', '.join(column.choices)}")
+    elif column.kind is Kind.MOMENT:
+        outside = pc.or_(pc.less(values, _EARLIEST), pc.greater(values, _LATEST))
+        refuse(bad, outside, "is outside the years 1 to 9999")
+    elif column.kind is Kind.NUMBER:
+        refuse(bad, pc.is_nan(values), "is NaN; leave it empty (null) where it is not known")
+        refuse(bad, pc.is_inf(values), "is infinite; must be a finite number")
+    if column.required and values.null_count:
+        refuse(bad, values.is_null(), "is missing")
+    if bad:
+        values = pc.if_else(_mask(len(values), bad), None, values)
+    return Cells(values, bad)
+
+
+def refuse(bad: dict[int, str], wrong: pa.BooleanArray, reason: str) -> None:
+    """Notes ``reason`` where ``wrong`` is true, unless something else is wrong there already."""
+    if pc.any(wrong).as_py():
+        for place in np.flatnonzero(pc.fill_null(wrong, pa.scalar(value=False)).to_numpy(zero_copy_only=False)):
+            bad.setdefault(int(place), reason)
+
+
+def _mask(n: int, places: Mapping[int, str]) -> pa.BooleanArray:
+    mask = np.zeros(n, bool)
+    mask[list(places)] = True
+    return pa.array(mask)
