@@ -23,9 +23,8 @@ class Settings(BaseSettings):
     retention_days: int = Field(400, ge=31, description="how long raw usage is kept")
     hmac_keys: str | None = Field(
         None,
-        description="keyring for link keys as id:hex[,id:hex...], current first; default: a generated local file",
+        description="keyring: content:BASE64,ID:BASE64@SINCE[,...], current key first; default: a generated local file",
     )
-    content_key: str | None = Field(None, description="hex key of content hashes; never rotate it")
     ip_country_mmdb: Path | None = Field(None, description="your own country table instead of the bundled one")
     ip_asn_mmdb: Path | None = Field(None, description="your own network table instead of the bundled one")
     starter_model: Path | None = Field(None, description="artefact used while the registry has no champion")

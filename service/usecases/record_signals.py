@@ -11,7 +11,7 @@ import numpy as np
 from service.domain.facts import Int8s
 from service.domain.raw import Link, Payment, Signal, Usage
 from service.domain.requests import Event, EventRejection, RecordedEvents
-from service.signals.batch import Rejection
+from service.signals.checks import Rejection
 from service.signals.door import Door
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Outcome
 

@@ -18,7 +18,7 @@ from service.domain.records import Assessment, LinkSummary
 from service.domain.requests import ScoreRequest
 from service.features.columns import Columns
 from service.policy.policy import decide
-from service.signals.batch import Rejection
+from service.signals.checks import Rejection
 from service.signals.door import Door
 from service.storage.arrivals import CONFLICT, Arrival, Outcome
 from service.tiles.history import History

@@ -1,0 +1,178 @@
+"""The one place that names concrete classes and wires them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import structlog
+
+from service.domain.errors import ArtefactProblem, NotReady
+from service.domain.records import ModelRecord
+from service.domain.time import micros
+from service.rpc.ports import UseCases
+from service.settings import Settings
+from service.signals.door import Door
+from service.signals.keyring import Keyring, local_keyring
+from service.signals.reference.tables import AddressTables
+from service.storage.store import Store
+from service.storage.writer import Writer
+from service.usecases.assessments import GetAssessment, ListAssessments
+from service.usecases.champion import Models
+from service.usecases.erase_account import EraseAccount
+from service.usecases.labels import ListLabels, RecordLabels, RetractLabel
+from service.usecases.models import GetModel, ListModels, PromoteModel, RollBackModel
+from service.usecases.record_signals import RecordSignals
+from service.usecases.rescore import Rescore
+from service.usecases.score_accounts import ScoreAccounts
+from service.usecases.starter import adopt_starter
+
+log = structlog.get_logger(__name__)
+
+# Cores are shared with other workers: idle OpenMP threads must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+STARTER_GROUP = "gatehouse.starter"
+
+TrainStarter = Callable[[Path], None]
+
+
+@dataclass
+class App:
+    """The product on one database. Parts are made when first asked for, so that `models list` loads no door."""
+
+    settings: Settings
+    store: Store
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings, *, upgrade: bool) -> Iterator[App]:
+        """The product on ``settings.database_url``; raises DatabaseProblem where that cannot be used as it is."""
+        store = Store.open(settings.database_url, segments=settings.segments(), upgrade=upgrade)
+        app = cls(settings, store)
+        try:
+            yield app
+        finally:
+            app.close()
+
+    def close(self) -> None:
+        """Writes what waits and closes the database."""
+        writer = self.__dict__.pop("writer", None)
+        if writer is not None:
+            writer.close()
+        self.store.close()
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The environment's keys, or a local file's, generated with a warning where there is none yet."""
+        if self.settings.hmac_keys is not None:
+            return Keyring.parse(self.settings.hmac_keys)
+        path = self.settings.keyring_file()
+        keyring, generated = local_keyring(path, micros(datetime.now(UTC)))
+        if generated:
+            log.warning(
+                "keyring_generated",
+                file=path.name,
+                mend="fine for one machine; for several set GATEHOUSE_HMAC_KEYS, and back this file up: "
+                "without it link keys cannot be matched again",
+            )
+        return keyring
+
+    @cached_property
+    def addresses(self) -> AddressTables:
+        """The address tables, the operator's own where set."""
+        return AddressTables(self.settings.ip_country_mmdb, self.settings.ip_asn_mmdb)
+
+    @cached_property
+    def door(self) -> Door:
+        """The door."""
+        return Door(self.keyring, self.addresses)
+
+    @cached_property
+    def writer(self) -> Writer:
+        """The thread that commits together all that wait."""
+        return Writer(self.store)
+
+    @cached_property
+    def models(self) -> Models:
+        """The champion; not loaded until ``load_model``."""
+        return Models(self.store, self.model_directory)
+
+    def model_directory(self, record: ModelRecord) -> Path:
+        """Where a registered model's files are: as recorded, or else in this installation's folder of models."""
+        recorded = Path(record.location)
+        return recorded if recorded.is_dir() else self.settings.models_dir() / record.version
+
+    def load_model(self) -> None:
+        """Loads the champion. Where there is none yet, the starter model becomes it.
+
+        Raises NotReady where there is none and no starter can be had, ArtefactProblem where it cannot be used.
+        """
+        if self.store.champion() is None:
+            self._adopt_starter()
+        self.models.refresh()
+
+    def _adopt_starter(self) -> None:
+        directory = self.settings.starter_model
+        if directory is None:
+            directory = self.settings.models_dir() / "starter"
+            if not directory.is_dir():
+                train = _starter_trainer()
+                if train is None:
+                    raise NotReady(
+                        "there is no model: nothing was promoted, GATEHOUSE_STARTER_MODEL is not set, and training is "
+                        "not installed here; run `gatehouse train` where it is, or set GATEHOUSE_STARTER_MODEL"
+                    )
+                log.info("starter_training_started", why="no model was promoted yet")
+                train(directory)
+        if not directory.is_dir():
+            raise ArtefactProblem(f"GATEHOUSE_STARTER_MODEL names {directory}, which is not a model directory")
+        record = adopt_starter(self.store, directory, now=micros(datetime.now(UTC)))
+        log.warning(
+            "starter_model_in_use",
+            model=record.version,
+            why="no model trained on your accounts was promoted yet; `gatehouse train` makes one",
+        )
+
+    @cached_property
+    def score_accounts(self) -> ScoreAccounts:
+        """The deed of scoring."""
+        return ScoreAccounts(self.store, self.writer, self.door, self.models)
+
+    @cached_property
+    def rescore(self) -> Rescore:
+        """The periodic job; its model is loaded when first asked for."""
+        self.load_model()
+        return Rescore(self.store, self.models)
+
+    def use_cases(self) -> UseCases:
+        """Everything that the servicers can be asked for."""
+        store = self.store
+        return UseCases(
+            score_accounts=self.score_accounts,
+            get_assessment=GetAssessment(store, self.models),
+            list_assessments=ListAssessments(store),
+            record_signals=RecordSignals(self.writer, self.door),
+            erase_account=EraseAccount(store),
+            record_labels=RecordLabels(store),
+            retract_label=RetractLabel(store),
+            list_labels=ListLabels(store),
+            list_models=ListModels(store),
+            get_model=GetModel(store),
+            promote_model=PromoteModel(store, self.model_directory),
+            roll_back_model=RollBackModel(store, self.model_directory),
+        )
+
+
+def _starter_trainer() -> TrainStarter | None:
+    """The trainer of starter models, where training is installed; service itself never imports it."""
+    for entry in entry_points(group=STARTER_GROUP):
+        found: TrainStarter = entry.load()
+        return found
+    return None

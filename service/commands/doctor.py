@@ -1,0 +1,181 @@
+"""``gatehouse doctor``: checks the installation and says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+
+import click
+
+from service.app import App
+from service.commands.context import Run, command_options, now
+from service.domain.errors import ArtefactProblem, GatehouseError
+from service.domain.time import rfc3339
+from service.signals.reference.tables import damaged
+from service.storage.schema import SchemaState, check
+from service.usecases.champion import Serving
+
+OLD_TABLE_DAYS = 365
+SHOWN_VERSIONS = ("gatehouse", "grpcio", "lightgbm", "sqlalchemy", "numpy", "pyarrow", "phonenumbers", "publicsuffixlist")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong, or worth knowing."""
+
+    check: str
+    severity: str  # ``error``: something does not work; ``warning``: it works, and should not stay so
+    problem: str
+    mend: str
+
+
+@click.command("doctor")
+@command_options
+def doctor_command(run: Run) -> None:
+    """Check the installation; exit code 1 if something is wrong."""
+    findings: list[Finding] = []
+    facts: dict[str, object] = {
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in SHOWN_VERSIONS},
+        "settings": {
+            name: ("set" if name == "hmac_keys" and value else str(value))
+            for name, value in run.settings.model_dump(exclude_none=True).items()
+            if name != "database_url"
+        },
+    }
+    for name, look in CHECKS.items():
+        try:
+            findings.extend(look(run, facts))
+        except GatehouseError as error:
+            findings.append(Finding(name, "error", str(error), "see the message"))
+    errors = [finding for finding in findings if finding.severity == "error"]
+    run.done({"ok": not errors, "findings": [asdict(finding) for finding in findings], **facts})
+    if not run.as_json:
+        _print(facts, findings)
+    if errors:
+        sys.exit(1)
+
+
+def _database(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    state = check(run.settings.database_url)
+    facts["schema"] = {"state": state.state.value, "found": state.found, "expected": state.expected}
+    if state.state is not SchemaState.CURRENT:
+        yield Finding(
+            "database",
+            "error",
+            f"the schema is {state.found or 'empty'}, this version expects {state.expected}",
+            "run `gatehouse db upgrade`" if state.state is SchemaState.BEHIND else "run the newer version of gatehouse",
+        )
+        return
+    with run.app(upgrade=False) as app:
+        newest = app.store.newest_fact()
+        facts["accounts"] = app.store.count_accounts()
+        facts["newest_fact"] = rfc3339(newest) if newest is not None else None
+
+
+def _model(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    if check(run.settings.database_url).state is not SchemaState.CURRENT:
+        return
+    with run.app(upgrade=False) as app:
+        champion = app.store.champion()
+        if champion is None:
+            yield Finding(
+                "model",
+                "warning",
+                "no model was promoted yet; `gatehouse serve` will use the starter model",
+                "import accounts and labels, then `gatehouse train`",
+            )
+            return
+        facts["model"] = {"version": champion.version, "origin": champion.origin, "promoted_at": champion.promoted_at}
+        try:
+            Serving.load(app.model_directory(champion), manifest_sha256=champion.manifest_sha256)
+        except ArtefactProblem as error:
+            yield Finding(
+                "model", "error", str(error), "`gatehouse models rollback`, or train and promote another model"
+            )
+        if champion.origin == "starter":
+            yield Finding(
+                "model",
+                "warning",
+                "the starter model decides: it has seen simulated accounts only",
+                "import accounts and labels, then `gatehouse train`",
+            )
+
+
+def _keys(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    path = run.settings.keyring_file()
+    if run.settings.hmac_keys is None and not path.exists():
+        facts["keyring"] = "none yet"
+        return
+    with_app = App(run.settings, store=None)  # type: ignore[arg-type]  # the keyring needs no store
+    ring = with_app.keyring
+    facts["keyring"] = {
+        "from": "environment" if run.settings.hmac_keys else path.name,
+        "keys": [secret.id for secret in ring.secrets],
+        "used_now": [secret.id for secret in ring.active(now())],
+    }
+    if run.settings.hmac_keys is None:
+        yield Finding(
+            "keys",
+            "warning",
+            "link keys are made with a generated local key",
+            "for more than one machine set GATEHOUSE_HMAC_KEYS; back the key file up",
+        )
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            yield Finding("keys", "error", f"{path.name} can be read by others (mode {mode:o})", f"chmod 600 {path.name}")
+
+
+def _tables(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    addresses = App(run.settings, store=None).addresses  # type: ignore[arg-type]  # tables need no store
+    moment = now()
+    shown = []
+    for table in addresses.describe():
+        shown.append(asdict(table))
+        if table.old(moment):
+            yield Finding(
+                "tables",
+                "warning",
+                f"{table.name} is more than {OLD_TABLE_DAYS} days old",
+                "upgrade gatehouse, or set GATEHOUSE_IP_COUNTRY_MMDB / GATEHOUSE_IP_ASN_MMDB to newer tables",
+            )
+    facts["tables"] = shown
+    for name in damaged():
+        yield Finding("tables", "error", f"{name} is damaged", "install gatehouse again")
+
+
+def _files(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    home = run.settings.home()
+    facts["data"] = str(home)
+    place = home if home.exists() else home.parent
+    if not os.access(place, os.W_OK):
+        yield Finding("files", "error", f"{home} cannot be written", "make it writable, or set GATEHOUSE_DATA_DIR")
+
+
+CHECKS: dict[str, Callable[[Run, dict[str, object]], Iterator[Finding]]] = {
+    "database": _database,
+    "model": _model,
+    "keys": _keys,
+    "tables": _tables,
+    "files": _files,
+}
+
+
+def _print(facts: dict[str, object], findings: list[Finding]) -> None:
+    for name, value in facts.items():
+        if isinstance(value, list):
+            for item in value:
+                click.echo(f"{name:12} " + "  ".join(f"{k}={v}" for k, v in item.items() if v is not None))
+        elif isinstance(value, dict):
+            click.echo(f"{name:12} " + "  ".join(f"{k}={v}" for k, v in value.items()))
+        else:
+            click.echo(f"{name:12} {value}")
+    click.echo("")
+    for finding in findings:
+        click.echo(f"{finding.severity.upper():8} {finding.check}: {finding.problem}\n         mend: {finding.mend}")
+    click.echo("nothing is wrong" if not findings else f"{len(findings)} findings")
