@@ -1,5 +1,6 @@
-"""Identifiers as libraries understood them, on their way from the door to link keys. They hold personal data: they
-live for one call, are never stored, and their ``repr`` says nothing.
+"""Identifiers as libraries understood them, on their way from the door to link keys.
+
+They hold personal data: they live for one call, are never stored, and their ``repr`` says nothing.
 """
 
 from __future__ import annotations

@@ -56,9 +56,7 @@ def mail_shape(mail: ParsedMail) -> str | None:
     companies that give all of their staff ``name.surname``.
     """
     local = mail.local.partition("+")[0] or mail.local
-    shape = "".join(
-        "0" if run.isdigit() else "a" if run.isalpha() else run for run in _RUNS.findall(local)
-    )
+    shape = "".join("0" if run.isdigit() else "a" if run.isalpha() else run for run in _RUNS.findall(local))
     return f"{shape}@{_SAME_MAILBOX.get(mail.domain, mail.domain)}"
 
 

@@ -27,18 +27,20 @@ _SYSTEMS = {
     "Chrome OS": 6,
 }  # fmt: skip
 _OTHER_SYSTEM = 7
-_HEADLESS_SAYS = re.compile(r"headless|phantomjs|puppeteer|playwright|selenium|webdriver|slimerjs|cypress", re.I)
+_HEADLESS_SAYS = re.compile(
+    r"headless|phantomjs|puppeteer|playwright|selenium|webdriver|slimerjs|cypress", re.IGNORECASE
+)
 _SCRIPT_SAYS = re.compile(
     r"python|aiohttp|httpx|curl|wget|go-http|okhttp|axios|node-fetch|undici|got \(|java/|apache-httpclient|libwww|perl|"
     r"ruby|php|guzzle|postman|insomnia|httpie|scrapy|mechanize|powershell|dart:|reqwest|winhttp|restsharp|faraday|bun/",
-    re.I,
+    re.IGNORECASE,
 )
 # Cubot makes phones.
-_BOT_SAYS = re.compile(r"(?<!cu)bot\b|crawl|spider|slurp|archiver|facebookexternalhit", re.I)
-_MOBILE_SAYS = re.compile(r"mobi|android|iphone|ipad|tablet", re.I)
+_BOT_SAYS = re.compile(r"(?<!cu)bot\b|crawl|spider|slurp|archiver|facebookexternalhit", re.IGNORECASE)
+_MOBILE_SAYS = re.compile(r"mobi|android|iphone|ipad|tablet", re.IGNORECASE)
 
-# (first major of the cadence, its release, days between majors), newest cadence first. Days between majors are averages of
-# published calendars; a newer cadence than the last one known here only makes browsers look new, never old.
+# (first major of the cadence, its release, days between majors), newest cadence first. Days between majors are
+# averages of published calendars; a faster cadence in future makes browsers look newer than they are, never older.
 _MONTH = 30.4375
 _CHROMIUM = ((94, 18_891, 31.0), (0, 14_943, 42.0))
 _RELEASES: dict[int, tuple[tuple[int, int, float], ...]] = {

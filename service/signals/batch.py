@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from service.domain.facts import Float64s, Int64s
 
 Mask = NDArray[np.bool_]
+ArrowTable: TypeAlias = Any  # pyarrow.Table or pyarrow.RecordBatch; pyarrow ships no types
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -50,10 +51,9 @@ class Texts:
         spread: NDArray[Any] = np.concatenate([per_value, tail])[self.codes]
         return spread
 
-    def row(self, index: int) -> str | None:
-        """The value of one row."""
-        code = self.codes[index]
-        return self.values[code] if code >= 0 else None
+    def rows(self) -> list[str]:
+        """The value of each row; every row must have one."""
+        return [self.values[code] for code in self.codes.tolist()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class Records:
 class Columns:
     """An Arrow table or record batch, whose columns already have the contract's types, as a batch."""
 
-    def __init__(self, table: Any) -> None:  # pyarrow.Table | pyarrow.RecordBatch
+    def __init__(self, table: ArrowTable) -> None:
         self._table = pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
 
     def __len__(self) -> int:

@@ -35,7 +35,7 @@ class Rejection:
 
 
 def accepted_rows(n: int, rejections: Collection[Rejection]) -> Int64s:
-    """The rows of a batch of ``n`` that no rejection names, ascending: row i of the facts is row ``[i]`` of the batch."""
+    """The rows of a batch of ``n`` that no rejection names, ascending: which row of the batch each fact came from."""
     kept = np.ones(n, bool)
     kept[[rejection.row for rejection in rejections]] = False
     return np.flatnonzero(kept)

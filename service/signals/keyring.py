@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from secrets import token_bytes
 
 from service.domain.errors import UsageError
 from service.domain.time import DAY, micros, rfc3339
@@ -64,7 +64,7 @@ class Keyring:
         outlived = [new.since + LONGEST_WINDOW <= now for new in self.secrets]
         return (self.secrets[0], *(old for old, gone in zip(self.secrets[1:], outlived, strict=False) if not gone))
 
-    def rotated(self, now: int, random: Callable[[int], bytes] = secrets.token_bytes) -> Keyring:
+    def rotated(self, now: int, random: Callable[[int], bytes] = token_bytes) -> Keyring:
         """A keyring whose current secret is new since ``now``; secrets that nothing uses any more are left out."""
         taken = {secret.id for secret in self.secrets}
         number = next(n for n in range(1, len(taken) + 2) if f"k{n}" not in taken)
@@ -72,7 +72,7 @@ class Keyring:
         return Keyring((new, *self.active(now)), self.content)
 
     @classmethod
-    def generated(cls, now: int, random: Callable[[int], bytes] = secrets.token_bytes) -> Keyring:
+    def generated(cls, now: int, random: Callable[[int], bytes] = token_bytes) -> Keyring:
         """A new keyring; ``now`` is only there so that a first rotation lies after it."""
         return cls((LinkSecret("k1", max(0, now), random(SECRET_BYTES)),), random(SECRET_BYTES))
 
@@ -102,7 +102,9 @@ class Keyring:
             entries = [LinkSecret(entry["id"], entry["since"], _decoded(entry["secret"])) for entry in said["secrets"]]
             return cls(tuple(entries), _decoded(said["content"]))
         except (ValueError, KeyError, TypeError) as problem:
-            raise UsageError(f"{path} is not a keyring; restore it from a backup, since link keys depend on it") from problem
+            raise UsageError(
+                f"{path} is not a keyring; restore it from a backup, since link keys depend on it"
+            ) from problem
 
     def save(self, path: Path) -> None:
         """Writes the file at once or not at all, readable by its owner alone."""
@@ -122,7 +124,7 @@ class Keyring:
         draft.replace(path)
 
 
-def local_keyring(path: Path, now: int, random: Callable[[int], bytes] = secrets.token_bytes) -> tuple[Keyring, bool]:
+def local_keyring(path: Path, now: int, random: Callable[[int], bytes] = token_bytes) -> tuple[Keyring, bool]:
     """The keyring at ``path``, generated where there is none yet, and whether it was.
 
     Two processes that start together end up with the same file: the one that creates it first wins.

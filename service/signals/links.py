@@ -15,9 +15,7 @@ from service.signals.pseudonymise import Pseudonymiser
 KeyFunction = Callable[[Any], str | None]
 
 
-def keys_of(
-    kind: str, values: Sequence[str | None], codes: Int64s, pseudonymiser: Pseudonymiser, now: int
-) -> Int64s:
+def keys_of(kind: str, values: Sequence[str | None], codes: Int64s, pseudonymiser: Pseudonymiser, now: int) -> Int64s:
     """Link keys of n rows, of which row i shows ``values[codes[i]]``; a code of -1 and a value of None show nothing.
 
     Shape (secrets active at ``now``, n); 0: no key.
@@ -40,6 +38,7 @@ def links(kind: Int32s | int, keys: Int64s, account: Int64s, happened: Int64s) -
 
 
 def links_of(
+    *,
     functions: Sequence[KeyFunction],
     parsed: Sequence[Any],
     codes: Int64s,

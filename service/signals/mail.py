@@ -22,11 +22,7 @@ _PRIVATE_PART = "// ===BEGIN PRIVATE DOMAINS==="
 _CLASSIC = frozenset({"com", "net", "org", "edu", "gov", "mil", "int"})
 _ACADEMIC = re.compile(r"(?:^|\.)(?:edu(?:\.[a-z]{2})?|ac\.[a-z]{2}|sch\.[a-z]{2}|k12\.[a-z]{2}\.us)$")
 _UNIVERSITY = re.compile(r"^(?:uni|univ)-|-(?:uni|univ)$|universit")
-_ROLES = frozenset(
-    "abuse accounting accounts admin administrator billing bookings contact dev devops finance hello help hostmaster hr "
-    "info it jobs legal mail marketing news newsletter no-reply noreply office ops orders postmaster press root sales "
-    "security service support sysadmin team tech test webmaster".split()
-)
+_ROLES = frozenset(read_lines("role_mail.txt"))
 _TWO_NAMES = re.compile(r"[^\W\d_]{2,}[._-][^\W\d_]{2,}\d*")
 _SWITCH = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
 
@@ -60,8 +56,7 @@ class MailFacts(NamedTuple):
     mail_homoglyphs: float
 
 
-_NO_DOMAIN = (np.nan,) * 11
-_NOT_MAIL = MailFacts(0.0, *(np.nan,) * 23)
+_NOT_MAIL = MailFacts._make([0.0] + 23 * [np.nan])
 
 
 class MailReader:
@@ -91,9 +86,7 @@ class MailReader:
         local = local or shown
         flat = letters.plain(local)
         digits = sum(map(str.isdigit, local))
-        facts = MailFacts(
-            float(valid),
-            *self.domain_facts(domain),
+        of_local = (
             float(bool(plus)),
             float(local.count(".")),
             float(len(local)),
@@ -107,6 +100,7 @@ class MailReader:
             float(flat in _ROLES),
             float(letters.homoglyphs(local) + letters.homoglyphs(_unicode(domain))),
         )
+        facts = MailFacts._make((float(valid), *self.domain_facts(domain), *of_local))
         return facts, ParsedMail(shown, domain)
 
     def _domain_facts(self, domain: str) -> tuple[float, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.facts import Int64s
+from service.signals.batch import Numbers, Reals, Texts
 from service.signals.keyring import Keyring
 
 _HASH_BYTES = 8
@@ -51,7 +52,7 @@ class ContentHasher:
     def __init__(self, key: bytes) -> None:
         self._key = key[:64]  # BLAKE2b's longest key
 
-    def texts(self, values: Sequence[str]) -> Int64s:
+    def _texts(self, values: Sequence[str]) -> Int64s:
         """The hash of each text, shape (len(values),)."""
         start = blake2b(digest_size=_HASH_BYTES, key=self._key, person=b"text")
         digests = bytearray()
@@ -61,11 +62,19 @@ class ContentHasher:
             digests += state.digest()
         return np.frombuffer(bytes(digests), "<i8").astype(np.int64)
 
-    def rows(self, table: str, words: Sequence[Int64s], said: Sequence[NDArray[np.bool_]]) -> Int64s:
-        """The hash of each row of ``table``; ``words`` and ``said`` hold one array of shape (n,) per column.
+    def columns(self, table: str, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
+        """The hash of each row of ``table`` that consists of ``columns``; shape (n,), never 0."""
+        words: list[Int64s] = []
+        for column in columns:
+            if isinstance(column, Texts):
+                words.append(column.spread(self._texts(column.values), 0))
+            else:
+                # Adding 0.0 makes the two zeros of IEEE 754 one.
+                words.append((column.values + 0.0).view(np.int64) if isinstance(column, Reals) else column.values)
+        return self._rows(table, words, [column.said for column in columns])
 
-        At most 64 columns. Shape (n,), never 0.
-        """
+    def _rows(self, table: str, words: Sequence[Int64s], said: Sequence[NDArray[np.bool_]]) -> Int64s:
+        """``words`` and ``said`` hold one array of shape (n,) per column, 64 columns at most."""
         n = len(words[0])
         laid = np.empty((n, len(words) + 1), "<i8")
         mask = np.zeros(n, np.int64)

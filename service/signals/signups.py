@@ -57,20 +57,23 @@ class _Columns:
 class SignupDoor:
     """Reads signups; see ``Door``."""
 
-    def __init__(self, pseudonymiser: Pseudonymiser, content: ContentHasher, addresses: AddressTables) -> None:
+    def __init__(
+        self, pseudonymiser: Pseudonymiser, content: ContentHasher, addresses: AddressTables, countries: Countries
+    ) -> None:
         self._pseudonymiser = pseudonymiser
         self._content = content
         self._addresses = addresses
         self._mail = mail.MailReader()
-        self._countries = Countries()
+        self._countries = countries
 
     def read(self, batch: Batch, now: int) -> tuple[SignupFacts, list[Rejection]]:
         """Facts of the sound rows, in their order, and what is wrong with the others."""
         rows, rejections = self._checked(batch, now)
-        account_id = [rows.account_id.values[code] for code in rows.account_id.codes]
-        account = hash64_many(rows.account_id.values)[rows.account_id.codes] if account_id else np.empty(0, np.int64)
+        account = hash64_many(rows.account_id.values)[rows.account_id.codes]
         profile, links = self._read(rows, account, now)
-        return SignupFacts(account_id, account, rows.created_at.values, profile, self._contents(rows), links), rejections
+        content = self._content.columns("accounts", [rows.created_at, *rows.optional()])
+        facts = SignupFacts(rows.account_id.rows(), account, rows.created_at.values, profile, content, links)
+        return facts, rejections
 
     def _checked(self, batch: Batch, now: int) -> tuple[_Columns, list[Rejection]]:
         check = Checks(batch, now)
@@ -96,17 +99,6 @@ class SignupDoor:
             return said, rejections
         return _Columns(*(getattr(said, field).keep(sound) for field in said.__slots__)), rejections
 
-    def _contents(self, rows: _Columns) -> Int64s:
-        words, said = [rows.created_at.values], [rows.created_at.said]
-        for column in rows.optional():
-            if isinstance(column, Texts):
-                words.append(column.spread(self._content.texts(column.values), 0))
-            else:
-                # Adding 0.0 makes the two zeros one.
-                words.append((column.values + 0.0).view(np.int64) if isinstance(column, Reals) else column.values)
-            said.append(column.said)
-        return self._content.rows("accounts", words, said)
-
     def _read(self, rows: _Columns, account: Int64s, now: int) -> tuple[Float32s, LinkFacts]:
         n = len(account)
         facts = np.full((n, len(PROFILE)), np.nan, np.float32)
@@ -120,7 +112,8 @@ class SignupDoor:
         _agree(facts, "ip_country_agrees", country, ip_country)
         self._clocks(rows, [own or other for own, other in zip(country, ip_country, strict=True)], facts)
         self._clients(rows, country, facts)
-        _say(facts, "country", rows.country.spread(np.array([country_number(c) for c in countries], np.float32), np.nan))
+        numbers = np.array([country_number(text) for text in countries], np.float32)
+        _say(facts, "country", rows.country.spread(numbers, np.nan))
         _say(facts, "plan", small_hash(rows.plan, SMALL_HASH))
         _say(facts, "signup_source", small_hash(rows.signup_source, SMALL_HASH))
         _say(facts, "device_given", rows.device_id.said)
@@ -138,7 +131,15 @@ class SignupDoor:
             (address_keys.KEYS, addresses, rows.ip.codes),
             (person_keys.NAME_KEYS, names, rows.full_name.codes),
         ):
-            made += links_of(functions, parsed, codes, account, created, self._pseudonymiser, now)
+            made += links_of(
+                functions=functions,
+                parsed=parsed,
+                codes=codes,
+                account=account,
+                happened=created,
+                pseudonymiser=self._pseudonymiser,
+                now=now,
+            )
         return facts, LinkFacts.concat(made)
 
     def _mails(self, rows: _Columns, facts: Float32s) -> list[ParsedMail | None]:
@@ -215,9 +216,7 @@ def _block(facts: Float32s, names: tuple[str, ...], column: Texts, of_value: lis
     facts[:, start : start + len(names)] = column.spread(table, np.nan)
 
 
-def _overlap(
-    rows: _Columns, mails: list[ParsedMail | None], names: list[ParsedName | None], facts: Float32s
-) -> None:
+def _overlap(rows: _Columns, mails: list[ParsedMail | None], names: list[ParsedName | None], facts: Float32s) -> None:
     at = PROFILE_INDEX["mail_name_overlap"]
     for row, (of_mail, of_name) in enumerate(zip(rows.email.codes, rows.full_name.codes, strict=True)):
         found, called = mails[of_mail] if of_mail >= 0 else None, names[of_name] if of_name >= 0 else None

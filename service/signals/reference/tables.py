@@ -149,7 +149,7 @@ def _open(own: Path | None, vendored: Path, setting: str) -> maxminddb.Reader:
         raise UsageError(f"{setting}: {own} cannot be read as an .mmdb file ({type(problem).__name__})") from problem
 
 
-def _country_of(record: Any) -> str | None:
+def _country_of(record: object) -> str | None:
     """The country in a record of ip-location-db, MaxMind and DB-IP, or IPinfo."""
     if not isinstance(record, dict):
         return None
@@ -160,7 +160,7 @@ def _country_of(record: Any) -> str | None:
     return country if sound else None
 
 
-def _asn_of(record: Any) -> int:
+def _asn_of(record: object) -> int:
     """The AS number in a record of ours, MaxMind and DB-IP, or IPinfo (``AS64500``)."""
     if not isinstance(record, dict):
         return _UNKNOWN_ASN
