@@ -49,6 +49,10 @@ class UnknownModel(GatehouseError):
         super().__init__(f"model {version!r} is not known; `gatehouse models list` shows those that are")
 
 
+class NoEarlierModel(GatehouseError):
+    """There is no champion before the present one to go back to."""
+
+
 class UnknownLabel(GatehouseError):
     """No label has this key."""
 

@@ -1,0 +1,238 @@
+"""What every call passes: request id, limits, decoding and rules, deadlines, errors, figures."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+import grpc
+import structlog
+from google.protobuf.message import Message
+from google.rpc import status_pb2
+from grpc_status import rpc_status
+from structlog.contextvars import bind_contextvars
+
+from service.domain.errors import DeadlineExceeded, GatehouseError, InvalidInput, Overloaded
+from service.rpc.decoding import MessageStream, decode
+from service.rpc.errors import internal_status, kind_of, status_of
+from service.rpc.pools import CountingPool, Pools
+
+REQUEST_ID = "x-request-id"
+
+log = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
+_Behaviour = Callable[[Any, grpc.ServicerContext], Any]
+_Handler = grpc.RpcMethodHandler[Any, Any]
+
+_FIT_FOR_LOGS = re.compile(r"[!-~]{1,200}")
+
+
+class Telemetry(Protocol):
+    """What the calls are counted with."""
+
+    def rpc_started(self, method: str) -> None:
+        """A call of ``method`` (``/package.Service/Method``) began."""
+        ...
+
+    def rpc_finished(self, method: str, code: str, seconds: float) -> None:
+        """It ended with a status code such as ``OK`` or ``NOT_FOUND``, so long after it began."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a call failed, as the caller is told."""
+
+    status: status_pb2.Status
+
+
+class Answering(grpc.ServerInterceptor):
+    """Stands between grpc and the servicers, whose methods raise domain errors and never meet a malformed request.
+
+    ``requests`` gives the request message of each method that it is in charge of; others (health, reflection) only get
+    their threads from here.
+    """
+
+    def __init__(self, requests: Mapping[str, type[Message]], pools: Pools, telemetry: Telemetry) -> None:
+        self._requests = requests
+        self._pools = pools
+        self._telemetry = telemetry
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], _Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> _Handler | None:
+        """Chooses the threads and wraps the method; None where there is no such method."""
+        handler = continuation(handler_call_details)
+        if handler is None:
+            return None
+        message_type = self._requests.get(handler_call_details.method)
+        if message_type is None:
+            return self._foreign(handler)
+        pool = self._pools.streams if handler.request_streaming else self._pools.calls
+        call = Call(handler_call_details, message_type, self._telemetry)
+        if pool.full():
+            return _like(handler, call.wrap(handler, _refuse(pool)), self._pools.aside, raw=True)
+        return _like(handler, call.wrap(handler, _behaviour(handler)), pool, raw=True)
+
+    def _foreign(self, handler: _Handler) -> _Handler:
+        behaviour = _behaviour(handler)
+        if getattr(behaviour, "experimental_non_blocking", False):  # Health.Watch, which holds no thread
+            return handler
+        pool = self._pools.streams if handler.request_streaming else self._pools.aside
+        return _like(handler, partial(behaviour), pool, raw=False)  # a partial can carry the attribute; a method cannot
+
+
+class Call:
+    """One call on its way through a servicer."""
+
+    def __init__(self, details: grpc.HandlerCallDetails, message_type: type[Message], telemetry: Telemetry) -> None:
+        self._method = details.method
+        self._message_type = message_type
+        self._telemetry = telemetry
+        self._request_id = _request_id(details)
+
+    def wrap(self, handler: _Handler, behaviour: _Behaviour) -> _Behaviour:
+        """The behaviour over bytes instead of messages."""
+        read = self._read_stream if handler.request_streaming else self._read_one
+        if handler.response_streaming:
+            return lambda data, context: self._answer_stream(lambda: behaviour(read(data, context), context), context)
+        return lambda data, context: self._answer_one(lambda: behaviour(read(data, context), context), context)
+
+    def _read_one(self, data: bytes, context: grpc.ServicerContext) -> Message:
+        _in_time(context)
+        request = decode(data, self._message_type)
+        said = getattr(request, "request_id", "")
+        if said:
+            bind_contextvars(request_id=said)
+        return request
+
+    def _read_stream(self, data: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Message]:
+        _in_time(context)
+        return MessageStream(data, self._message_type)
+
+    def _answer_one(self, answer: Callable[[], Message], context: grpc.ServicerContext) -> Message:
+        started = self._begin(context)
+        code = "CANCELLED"  # unless we get to say something else: the caller hung up
+        try:
+            outcome = _attempt(answer)
+            code = _code(outcome)
+        finally:
+            self._finish(code, started)
+        return self._tell(outcome, context)
+
+    def _answer_stream(
+        self, answer: Callable[[], Iterator[Message]], context: grpc.ServicerContext
+    ) -> Iterator[Message]:
+        started = self._begin(context)
+        code = "CANCELLED"
+        try:
+            outcome: Message | Failure | None = None
+            responses = _attempt(lambda: iter(answer()))
+            if isinstance(responses, Failure):
+                outcome = responses
+            else:
+                following = partial(next, responses, None)
+                while isinstance(outcome := _attempt(following), Message):
+                    yield outcome
+            code = _code(outcome)
+        finally:
+            self._finish(code, started)
+        self._tell(outcome, context)
+
+    def _begin(self, context: grpc.ServicerContext) -> float:
+        bind_contextvars(method=self._method, request_id=self._request_id)
+        context.set_trailing_metadata(((REQUEST_ID, self._request_id),))
+        self._telemetry.rpc_started(self._method)
+        return time.perf_counter()
+
+    def _finish(self, code: str, started: float) -> None:
+        seconds = time.perf_counter() - started
+        self._telemetry.rpc_finished(self._method, code, seconds)
+        log.debug("rpc_answered", code=code, seconds=round(seconds, 6))
+
+    def _tell(self, outcome: _Result | Failure, context: grpc.ServicerContext) -> _Result:
+        if not isinstance(outcome, Failure):
+            return outcome
+        status = rpc_status.to_status(outcome.status)
+        context.set_trailing_metadata((*status.trailing_metadata, (REQUEST_ID, self._request_id)))
+        return context.abort(status.code, status.details)
+
+
+def _attempt(step: Callable[[], _Result]) -> _Result | Failure:
+    """The step's result, or how it failed. The one broad ``except`` of the service is here."""
+    try:
+        return step()
+    except grpc.RpcError:
+        raise  # the caller hung up while its stream was read; grpc knows its own exception again
+    except GatehouseError as error:
+        fields = [violation.field for violation in error.violations] if isinstance(error, InvalidInput) else []
+        log.info("rpc_refused", reason=kind_of(error).reason, fields=fields[:20])
+        return Failure(status_of(error))
+    except Exception:
+        reference = secrets.token_hex(8)
+        log.exception("rpc_failed", reference=reference)
+        return Failure(internal_status(reference))
+
+
+def _code(outcome: object) -> str:
+    return rpc_status.to_status(outcome.status).code.name if isinstance(outcome, Failure) else "OK"
+
+
+def _in_time(context: grpc.ServicerContext) -> None:
+    """Raises DeadlineExceeded for a call that waited for a thread until nobody waits for its answer."""
+    if context.time_remaining() <= 0:
+        raise DeadlineExceeded("the deadline passed before the call was begun; nothing was done")
+
+
+def _request_id(details: grpc.HandlerCallDetails) -> str:
+    """The caller's, if it is fit for a log line, or one of ours."""
+    for key, value in details.invocation_metadata or ():
+        if key == REQUEST_ID and isinstance(value, str) and _FIT_FOR_LOGS.fullmatch(value):
+            return value
+    return secrets.token_hex(8)
+
+
+def _refuse(pool: CountingPool) -> _Behaviour:
+    def refuse(_request: object, _context: grpc.ServicerContext) -> Any:
+        raise Overloaded(f"{pool.limit} calls of this kind are under way already; try again later")
+
+    return refuse
+
+
+def _behaviour(handler: _Handler) -> _Behaviour:
+    if handler.request_streaming:
+        found = handler.stream_stream if handler.response_streaming else handler.stream_unary
+    else:
+        found = handler.unary_stream if handler.response_streaming else handler.unary_unary
+    if found is None:
+        raise TypeError(f"{handler!r} has no behaviour of its own shape")
+    return found
+
+
+def _like(handler: _Handler, behaviour: _Behaviour, pool: ThreadPoolExecutor, *, raw: bool) -> _Handler:
+    """A handler of the same shape with another behaviour, on the threads of ``pool``; ``raw`` takes requests as bytes.
+
+    grpc looks for the pool in an attribute of the behaviour.
+    """
+    behaviour.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    make: Callable[..., _Handler]
+    if handler.request_streaming:
+        make = (
+            grpc.stream_stream_rpc_method_handler
+            if handler.response_streaming
+            else grpc.stream_unary_rpc_method_handler
+        )
+    else:
+        make = (
+            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
+        )
+    return make(behaviour, None if raw else handler.request_deserializer, handler.response_serializer)

@@ -1,0 +1,87 @@
+"""ScoringService."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+
+import grpc
+from gatehouse.risk.v1 import scoring_pb2 as pb
+from gatehouse.risk.v1 import scoring_pb2_grpc
+
+from service.domain.errors import GatehouseError, InvalidInput
+from service.domain.records import Assessment
+from service.domain.requests import ScoreRequest
+from service.rpc.calls import Caller
+from service.rpc.convert.scoring import assessment_to_wire, score_request_from_wire
+from service.rpc.decoding import RefusedMessage
+from service.rpc.errors import status_of
+from service.rpc.intake import batches
+from service.rpc.ports import UseCases
+
+
+class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
+    """Scores accounts; a stream is scored in batches of what has come, one account is a batch of one."""
+
+    def __init__(self, use_cases: UseCases, caller: Caller, readers: Executor) -> None:
+        self._use_cases = use_cases
+        self._caller = caller
+        self._readers = readers
+
+    def ScoreAccount(self, request: pb.ScoreAccountRequest, context: grpc.ServicerContext) -> pb.ScoreAccountResponse:
+        """One account."""
+        asked = score_request_from_wire(request)
+        [answer] = self._score([asked], context)
+        if isinstance(answer, GatehouseError):
+            raise answer
+        return pb.ScoreAccountResponse(assessment=assessment_to_wire(answer))
+
+    def ScoreAccounts(
+        self, request_iterator: Iterator[pb.ScoreAccountsRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.ScoreAccountsResponse]:
+        """Many accounts; one bad item fails alone."""
+        for batch in batches(request_iterator, self._readers):
+            read = [_read(item) for item in batch]
+            asked = [item for item in read if isinstance(item, ScoreRequest)]
+            answers = iter(self._score(asked, context) if asked else ())
+            for item in read:
+                yield _answer(*item) if isinstance(item, tuple) else _answer(item.request_id, next(answers))
+
+    def GetAssessment(
+        self, request: pb.GetAssessmentRequest, context: grpc.ServicerContext
+    ) -> pb.GetAssessmentResponse:
+        """One assessment as it was recorded."""
+        found = self._use_cases.get_assessment(request.assessment_id, explain=request.explain)
+        return pb.GetAssessmentResponse(assessment=assessment_to_wire(found))
+
+    def ListAssessments(
+        self, request: pb.ListAssessmentsRequest, context: grpc.ServicerContext
+    ) -> pb.ListAssessmentsResponse:
+        """An account's assessments."""
+        page = self._use_cases.list_assessments(
+            request.account_id, page_size=request.page_size, page_token=request.page_token
+        )
+        return pb.ListAssessmentsResponse(
+            assessments=[assessment_to_wire(item) for item in page.items], next_page_token=page.next_page_token
+        )
+
+    def _score(
+        self, asked: Sequence[ScoreRequest], context: grpc.ServicerContext
+    ) -> Sequence[Assessment | GatehouseError]:
+        return self._use_cases.score_accounts(asked, now=self._caller.now(), timeout_s=self._caller.timeout_s(context))
+
+
+def _read(item: pb.ScoreAccountsRequest | RefusedMessage) -> ScoreRequest | tuple[str, GatehouseError]:
+    """What is asked, or whose item cannot be used and why."""
+    if isinstance(item, RefusedMessage):
+        return item.identifier, item
+    try:
+        return score_request_from_wire(item)
+    except InvalidInput as error:
+        return item.request_id, error
+
+
+def _answer(request_id: str, answer: Assessment | GatehouseError) -> pb.ScoreAccountsResponse:
+    if isinstance(answer, GatehouseError):
+        return pb.ScoreAccountsResponse(request_id=request_id, error=status_of(answer))
+    return pb.ScoreAccountsResponse(request_id=request_id, assessment=assessment_to_wire(answer))

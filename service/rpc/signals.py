@@ -1,0 +1,86 @@
+"""SignalService."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import grpc
+from gatehouse.risk.v1 import signals_pb2 as pb
+from gatehouse.risk.v1 import signals_pb2_grpc
+
+from service.domain.errors import InvalidInput
+from service.domain.requests import Event, EventRejection, RecordedEvents
+from service.rpc.calls import Caller
+from service.rpc.convert.facts import erasure_to_wire, event_from_wire, rejection_to_wire
+from service.rpc.decoding import RefusedMessage
+from service.rpc.intake import chunks
+from service.rpc.ports import UseCases
+
+CHUNK_EVENTS = 1_000
+CHUNK_BYTES = 4 * 1024 * 1024
+MAX_REJECTIONS = 1_000
+
+
+class SignalServicer(signals_pb2_grpc.SignalServiceServicer):
+    """Records events chunk by chunk, each durable before the next is read, so that memory stays bounded."""
+
+    def __init__(self, use_cases: UseCases, caller: Caller) -> None:
+        self._use_cases = use_cases
+        self._caller = caller
+
+    def RecordSignals(
+        self, request_iterator: Iterator[pb.RecordSignalsRequest], context: grpc.ServicerContext
+    ) -> pb.RecordSignalsResponse:
+        """A stream of events; one bad event is rejected alone."""
+        told = pb.RecordSignalsResponse()
+        position = 0
+        for chunk in chunks(request_iterator, CHUNK_EVENTS, CHUNK_BYTES):
+            _add(told, self._record(chunk, position, context))
+            position += len(chunk)
+        return told
+
+    def EraseAccount(self, request: pb.EraseAccountRequest, context: grpc.ServicerContext) -> pb.EraseAccountResponse:
+        """Forgets a person."""
+        erased = self._use_cases.erase_account(request.account_id, reason=request.reason, now=self._caller.now())
+        return erasure_to_wire(erased)
+
+    def _record(
+        self, chunk: list[pb.RecordSignalsRequest | RefusedMessage], position: int, context: grpc.ServicerContext
+    ) -> RecordedEvents:
+        """What became of a chunk whose first event has ``position`` in the stream."""
+        events: list[Event] = []
+        places: list[int] = []
+        rejections: list[EventRejection] = []
+        for place, item in enumerate(chunk, position):
+            read = _read(item, place)
+            if isinstance(read, EventRejection):
+                rejections.append(read)
+            else:
+                events.append(read)
+                places.append(place)
+        if not events:
+            return RecordedEvents(rejected=len(rejections), rejections=tuple(rejections))
+        done = self._use_cases.record_signals(events, now=self._caller.now(), timeout_s=self._caller.timeout_s(context))
+        rejections += [replace(rejection, position=places[rejection.position]) for rejection in done.rejections]
+        in_order = tuple(sorted(rejections, key=lambda rejection: rejection.position))
+        return replace(done, rejected=done.rejected + len(chunk) - len(events), rejections=in_order)
+
+
+def _read(item: pb.RecordSignalsRequest | RefusedMessage, position: int) -> Event | EventRejection:
+    """The event, or why it cannot be used."""
+    try:
+        if isinstance(item, RefusedMessage):
+            raise item
+        return event_from_wire(item)
+    except InvalidInput as error:
+        identifier = item.identifier if isinstance(item, RefusedMessage) else item.event_id
+        return EventRejection(identifier, str(error), position, error.violations[0].field)
+
+
+def _add(told: pb.RecordSignalsResponse, done: RecordedEvents) -> None:
+    told.recorded += done.recorded
+    told.duplicates += done.duplicates
+    told.rejected += done.rejected
+    room = MAX_REJECTIONS - len(told.rejections)
+    told.rejections.extend(map(rejection_to_wire, done.rejections[:room]))
