@@ -70,29 +70,13 @@ class App:
 
     @cached_property
     def keyring(self) -> Keyring:
-        """The environment's keys, or a local file's, generated with a warning where there is none yet."""
-        if self.settings.hmac_keys is not None:
-            return Keyring.parse(self.settings.hmac_keys)
-        path = self.settings.keyring_file()
-        keyring, generated = local_keyring(path, micros(datetime.now(UTC)))
-        if generated:
-            log.warning(
-                "keyring_generated",
-                file=path.name,
-                mend="fine for one machine; for several set GATEHOUSE_HMAC_KEYS, and back this file up: "
-                "without it link keys cannot be matched again",
-            )
-        return keyring
-
-    @cached_property
-    def addresses(self) -> AddressTables:
-        """The address tables, the operator's own where set."""
-        return AddressTables(self.settings.ip_country_mmdb, self.settings.ip_asn_mmdb)
+        """The secrets of link keys."""
+        return open_keyring(self.settings)
 
     @cached_property
     def door(self) -> Door:
         """The door."""
-        return Door(self.keyring, self.addresses)
+        return Door(self.keyring, open_tables(self.settings))
 
     @cached_property
     def writer(self) -> Writer:
@@ -168,6 +152,27 @@ class App:
             promote_model=PromoteModel(store, self.model_directory),
             roll_back_model=RollBackModel(store, self.model_directory),
         )
+
+
+def open_keyring(settings: Settings) -> Keyring:
+    """The environment's keys, or a local file's, generated with a warning where there is none yet."""
+    if settings.hmac_keys is not None:
+        return Keyring.parse(settings.hmac_keys)
+    path = settings.keyring_file()
+    keyring, generated = local_keyring(path, micros(datetime.now(UTC)))
+    if generated:
+        log.warning(
+            "keyring_generated",
+            file=path.name,
+            mend="fine for one machine; for several set GATEHOUSE_HMAC_KEYS, and back this file up: "
+            "without it link keys cannot be matched again",
+        )
+    return keyring
+
+
+def open_tables(settings: Settings) -> AddressTables:
+    """The address tables, the operator's own where set."""
+    return AddressTables(settings.ip_country_mmdb, settings.ip_asn_mmdb)
 
 
 def _starter_trainer() -> TrainStarter | None:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 
 import click
 
-from service.app import App
+from service.app import open_keyring, open_tables
 from service.commands.context import Run, command_options, now
 from service.domain.errors import ArtefactProblem, GatehouseError
 from service.domain.time import rfc3339
@@ -112,8 +112,7 @@ def _keys(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
     if run.settings.hmac_keys is None and not path.exists():
         facts["keyring"] = "none yet"
         return
-    with_app = App(run.settings, store=None)  # type: ignore[arg-type]  # the keyring needs no store
-    ring = with_app.keyring
+    ring = open_keyring(run.settings)
     facts["keyring"] = {
         "from": "environment" if run.settings.hmac_keys else path.name,
         "keys": [secret.id for secret in ring.secrets],
@@ -132,7 +131,7 @@ def _keys(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
 
 
 def _tables(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
-    addresses = App(run.settings, store=None).addresses  # type: ignore[arg-type]  # tables need no store
+    addresses = open_tables(run.settings)
     moment = now()
     shown = []
     for table in addresses.describe():
