@@ -1,7 +1,7 @@
 """The world that everything else is trained and measured on: honest people, honest groups, and campaigns among them.
 
-``simulate`` writes an interchange directory with labels as analysts would have given them, and ``truth.parquet`` beside it.
-The same arguments give the same bytes (with the same releases of numpy and pyarrow).
+``simulate`` writes an interchange directory with labels as analysts would have given them, and ``truth.parquet``
+beside it. The same arguments give the same bytes (with the same releases of numpy and pyarrow).
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ def simulate(
 ) -> SimulationSummary:
     """Write a simulated world of ``days`` days from ``start`` (UTC where no zone is given) below ``out``.
 
-    ``exchanges_per_day`` is the mean on a day on which an account is used (None: 26). ``progress`` is called with a stage, the
-    steps done and the steps in all. Files are written aside and moved into place at the end, so that an interrupted run leaves
-    nothing half-done; an earlier simulated world in ``out`` is replaced.
+    ``exchanges_per_day`` is the mean on a day on which an account is used (None: 26). ``progress`` is called with a
+    stage, the steps done and the steps in all. Files are written aside and moved into place at the end, so that an
+    interrupted run leaves nothing half-done; an earlier simulated world in ``out`` is replaced.
 
-    Raises WorldTooSmall when the campaigns do not fit, ValueError for other numbers out of range, and FileExistsError when
-    ``out`` holds anything but an earlier simulated world.
+    Raises WorldTooSmall when the campaigns do not fit, ValueError for other numbers out of range, and FileExistsError
+    when ``out`` holds anything but an earlier simulated world.
     """
     if accounts < 1 or days < 1 or campaigns < 0 or seed < 0:
         raise ValueError("accounts and days must be at least 1, campaigns and seed at least 0")
@@ -58,11 +58,17 @@ def simulate(
     if not 0 < mean <= 100_000:
         raise ValueError("exchanges_per_day must be above 0 and at most 100000")
     moment = start if start.tzinfo is not None else start.replace(tzinfo=UTC)
-    world = build(seed, accounts, days, campaigns, _microseconds(moment), mean)
+    world = build(
+        seed, accounts=accounts, days=days, campaigns=campaigns, start=_microseconds(moment), exchanges_per_day=mean
+    )
     with fresh_folder(out) as folder:
-        exchanges = write_world(world, folder, progress or (lambda stage, done, total: None))
+        exchanges = write_world(world, folder, progress or _silent)
     kinds = dict(sorted(Counter(world.kinds()).items()))
     return SimulationSummary(accounts, exchanges, campaigns, kinds)
+
+
+def _silent(_stage: str, _done: int, _total: int) -> None:
+    """Progress for callers that want none."""
 
 
 def _microseconds(moment: datetime) -> int:

@@ -22,7 +22,10 @@ V6_HOMES = 0.15
 
 @dataclass(frozen=True, slots=True)
 class AddressBook:
-    """``text`` holds every account's addresses one after the other; account i owns slots ``first[i]`` to ``first[i + 1] - 1``.
+    """Addresses and whose they are.
+
+    ``text`` holds every account's addresses one after the other; account i owns slots ``first[i]`` to ``first[i +
+    1] - 1``.
 
     The first slot is where it signed up. ``carrier`` marks accounts whose first address is a carrier's shared one.
     """
@@ -53,19 +56,21 @@ def allot(crowd: Crowd, country: Ints, main: Ints, counts: Ints) -> AddressBook:
             pool = _homes(rng, np.full(max(2, int(expected / people)), index))
             four[mine] = pool[zipf(rng, len(pool), int(mine.sum()), 0.6)]
     alone = np.flatnonzero((kind == HOME) & (crowd.population.group[owner] < 0))
-    taken = _groups(crowd, four, first, owner, main, hosted, alone)
+    taken = _groups(crowd, four, first, main=main, hosted=hosted, alone=alone)
     carrier = (kind == CARRIER) & ~taken
     text = _written(rng, four, where, (kind == HOME) & ~taken)
     return AddressBook(text, first, carrier[first[:-1]])
 
 
-def _groups(crowd: Crowd, four: Ints, first: Ints, owner: Ints, main: Ints, hosted: Ints, alone: Ints) -> Bools:
+def _groups(crowd: Crowd, four: Ints, first: Ints, *, main: Ints, hosted: Ints, alone: Ints) -> Bools:
     """Put groups' addresses into their members' slots (in ``four``); says which slots."""
     taken = np.zeros(len(four), dtype=bool)
     for group, cohesion in crowd.groups:
         rng = generator(crowd.seed, "group-addresses", group.index)
         tight = group.members[crowd.tight[group.members]]
-        slots = np.concatenate([np.arange(first[row], first[row + 1]) for row in tight] or [np.zeros(0, dtype=np.int64)])
+        slots = np.concatenate(
+            [np.arange(first[row], first[row + 1]) for row in tight] or [np.zeros(0, dtype=np.int64)]
+        )
         slots = slots[rng.random(len(slots)) < cohesion.address]
         count = max(1, round(len(group.members) * cohesion.addresses_per_member))
         if cohesion.address_kind == "hosting":

@@ -1,10 +1,11 @@
 """Fit the shapes of real traffic into ``traces.json``: ``python -m training.simulate.fit_traces DATA_FOLDER OUT``.
 
-DATA_FOLDER holds ``azure_llm/requests.parquet`` (at, input_tokens, output_tokens, workload: 28,185 real requests of one hour;
-Patel et al., "Splitwise", ISCA 2024, CC-BY 4.0) and ``servegen/client_rates.parquet`` (client, second, rate, cv: 151 real
-clients, every 10 minutes for 14 days; ServeGen, 2025, Apache-2.0). Tokens become quantile tables, one per workload and
-direction, because no log-normal mixture of three parts kept the trace's sharp steps at common prompt lengths. Clients that
-were active in at least a fifth of all slots give the shape of a day and how much it differs between clients.
+DATA_FOLDER holds ``azure_llm/requests.parquet`` (at, input_tokens, output_tokens, workload: 28,185 real requests of
+one hour; Patel et al., "Splitwise", ISCA 2024, CC-BY 4.0) and ``servegen/client_rates.parquet`` (client, second,
+rate, cv: 151 real clients, every 10 minutes for 14 days; ServeGen, 2025, Apache-2.0). Tokens become quantile tables,
+one per workload and direction, because no log-normal mixture of three parts kept the trace's sharp steps at common
+prompt lengths. Clients that were active in at least a fifth of all slots give the shape of a day and how much it
+differs between clients.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def fit_tokens(path: Path) -> dict[str, dict[str, list[float]]]:
 
 
 def fit_clients(path: Path) -> dict[str, list[float]]:
-    """Hourly profile of a day (mean 1), and quantiles over clients of hour spread, day spread and burstiness (all ratios)."""
+    """Hourly profile of a day (mean 1), and quantiles over clients of hour spread, day spread and burstiness."""
     table = pq.read_table(path)
     names, client = np.unique(np.asarray(table["client"].to_pylist()), return_inverse=True)
     slot = table["second"].to_numpy() // 600

@@ -8,14 +8,28 @@ import numpy as np
 
 from training.simulate.members import Crowd
 from training.simulate.places import places
-from training.simulate.rng import Bools, Floats, Ints, generator, pick
+from training.simulate.rng import DAY, HOUR, Bools, Floats, Ints, generator, pick, zipf
+from training.simulate.signup import Arrivals
 from training.simulate.traces import from_quantiles, traces
 
-DAY = 86_400_000_000
-HOUR = 3_600_000_000
 MEAN_PER_ACTIVE_DAY = 26.0
-CLIENTS = ("python/2.4.1", "python/2.3.0", "web", "node/5.2.0", "node/4.9.3", "curl/8.5.0", "go/1.7.0", "rest", "java/3.1.2",
-           "python/1.9.7", "dotnet/2.0.4", "rust/0.6.1")  # fmt: skip
+LEVELS = np.array([0.94, 0.045, 0.015])  # everyday, heavy, batch
+LEVEL_FACTORS = np.array([1.0, 6.0, 16.0])
+MEAN_FACTOR = 1.35  # of the levels, less what a first day that begins at noon loses; measured: 26 on a day of use
+CLIENTS = (
+    "python/2.4.1",
+    "python/2.3.0",
+    "web",
+    "node/5.2.0",
+    "node/4.9.3",
+    "curl/8.5.0",
+    "go/1.7.0",
+    "rest",
+    "java/3.1.2",
+    "python/1.9.7",
+    "dotnet/2.0.4",
+    "rust/0.6.1",
+)
 CLIENT_WEIGHTS = np.array([26, 11, 20, 13, 5, 5, 5, 6, 4, 3, 1.5, 0.5])
 MODELS = ("lm-mini", "lm-base", "lm-large", "lm-code", "lm-next")
 FRAMEWORKS = 40  # templates of popular open-source frameworks
@@ -58,8 +72,9 @@ class Habits:
     popular: Bools  # mostly through a public framework
 
 
-def draw_habits(crowd: Crowd, created: Ints, country: Ints, end: int, start: int, mean: float) -> Habits:
-    """Habits for accounts created at ``created`` in ``country`` (index), with ``mean`` exchanges on an active day."""
+def draw_habits(crowd: Crowd, arrivals: Arrivals, *, start: int, end: int, mean: float) -> Habits:
+    """Habits of accounts in a world from ``start`` to ``end`` (microseconds), ``mean`` exchanges on a day of use."""
+    created, country = arrivals.created, arrivals.country
     size, groups = crowd.population.size, len(crowd.population.groups)
     rng = generator(crowd.seed, "habits")
     common = generator(crowd.seed, "common-habits")
@@ -67,14 +82,15 @@ def draw_habits(crowd: Crowd, created: Ints, country: Ints, end: int, start: int
     def normal(cohesion: str) -> Floats:
         return crowd.pull(cohesion, rng.standard_normal(size), common.standard_normal(groups))
 
-    level = rng.choice(3, size, p=[0.94, 0.045, 0.015])  # everyday, heavy, batch
-    factor = np.array([1.0, 6.0, 16.0])
-    volume = mean * np.exp(normal("profile") * 0.9 - 0.405) * factor[level] / 1.45
+    level = pick(rng, LEVELS, size)
+    volume = mean * np.exp(normal("profile") * 0.9 - 0.405) * LEVEL_FACTORS[level] / MEAN_FACTOR
     automated = (rng.random(size) < 0.2) | (level == 2)
     unused = rng.random(size) < 0.2
-    delay = np.exp(rng.normal(np.log(3.0 * HOUR), 2.0, size))
+    later = rng.random(size) < 0.12  # signed up for a name or a free month, and came back
+    delay = np.exp(rng.normal(np.log(np.where(later, 6.0 * DAY, 3.0 * HOUR)), np.where(later, 0.7, 2.0), size))
     first = (created + delay).astype(np.int64)
-    meets = np.array([_meeting(common, created[group.members], start, end) for group in crowd.population.groups], dtype=np.int64)
+    latest = int(start + (end - start) * 0.95)
+    meets = np.array([_meeting(common, created[g.members], one.wake_days, latest) for g, one in crowd.groups], np.int64)
     first = np.where(crowd.followers("wake"), _at_group_day(rng, first, meets, crowd, created), first)
     life = np.where(rng.random(size) < 0.45, np.exp(rng.normal(np.log(4.0 * DAY), 1.2, size)), 400.0 * DAY)
     last = first + life.astype(np.int64)
@@ -111,7 +127,7 @@ def draw_habits(crowd: Crowd, created: Ints, country: Ints, end: int, start: int
         second_share=np.where(rng.random(size) < 0.3, rng.beta(1, 3, size), 0.0),
         addresses=np.minimum(1 + np.floor(np.exp(rng.normal(0.3, 1.0, size))).astype(np.int64), 60),
         templates=1 + np.floor(np.exp(rng.normal(0.2, 0.9, size))).astype(np.int64),
-        framework=pick(rng, np.arange(1, FRAMEWORKS + 1) ** -1.1, size),
+        framework=zipf(rng, FRAMEWORKS, size, 1.1),
         public=np.where(popular, rng.beta(5, 2, size), np.where(rng.random(size) < 0.35, rng.beta(1, 6, size), 0.0)),
         fresh=rng.beta(2.2, 1.0, size),
         prompts=np.exp(rng.normal(np.log(15.0), 1.0, size)).astype(np.int64) + 1,
@@ -122,10 +138,10 @@ def draw_habits(crowd: Crowd, created: Ints, country: Ints, end: int, start: int
     )
 
 
-def _meeting(rng: np.random.Generator, created: Ints, start: int, end: int) -> int:
-    """When a group starts in earnest: by the time most members are there, or after a wait, as aged accounts are woken."""
-    wait = np.exp(rng.normal(np.log(1.5), 1.0)) * DAY
-    return int(min(float(np.quantile(created, 0.7)) + wait, start + (end - start) * 0.95))
+def _meeting(rng: np.random.Generator, created: Ints, days: float, latest: int) -> int:
+    """When a group starts in earnest: some days after most members are there, as aged accounts are woken."""
+    wait = np.exp(rng.normal(np.log(days), 0.5)) * DAY
+    return int(min(float(np.quantile(created, 0.7)) + wait, latest))
 
 
 def _at_group_day(rng: np.random.Generator, own: Ints, meets: Ints, crowd: Crowd, created: Ints) -> Ints:

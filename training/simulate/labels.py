@@ -1,7 +1,7 @@
 """Labels as analysts would have given them: days late, incomplete, sometimes wrong, sometimes taken back.
 
-Case names are the analysts' own; a campaign may get two of them, and nothing here is written from the truth but what a person
-who looked at the accounts would have seen.
+Case names are the analysts' own; a campaign may get two of them, and nothing here is written from the truth but what
+a person who looked at the accounts would have seen.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from training.simulate.habits import DAY, HOUR, NEVER
+from training.simulate.habits import NEVER
 from training.simulate.members import Crowd
 from training.simulate.population import CAMPAIGN
-from training.simulate.rng import Bools, Ints, generator, mix, salt
+from training.simulate.rng import DAY, HOUR, Bools, Ints, generator, mix, salt
 
 ANALYSTS = tuple(f"analyst-{n}" for n in range(1, 7))
 LOOKED_AT = 0.8  # of campaigns, ever
@@ -23,7 +23,14 @@ MISTAKEN_PARDON = 0.03
 SUSPECTED_GROUPS = 0.35
 REVIEWED = 0.025  # of all accounts, at random
 LONE_FOUND = 0.6
-EVIDENCE = ("shared network and timing", "near-duplicate prompts", "payment pattern", "mail pattern", "customer report", "manual review")
+EVIDENCE = (
+    "shared network and timing",
+    "near-duplicate prompts",
+    "payment pattern",
+    "mail pattern",
+    "customer report",
+    "manual review",
+)
 
 
 @dataclass(slots=True)
@@ -34,7 +41,9 @@ class _Book:
     rng: np.random.Generator
     rows: list[tuple[int, str, int, str, str | None, str, int | None]] = field(default_factory=list)
 
-    def write(self, row: int, verdict: str, moment: float, case: str | None, *, back: float, analyst: int | None = None) -> None:
+    def write(
+        self, row: int, verdict: str, moment: float, case: str | None, *, back: float, analyst: int | None = None
+    ) -> None:
         """Note one verdict if its moment is before the end; ``back`` is the chance that it is retracted later."""
         who = ANALYSTS[int(self.rng.integers(0, len(ANALYSTS))) if analyst is None else analyst]
         evidence = EVIDENCE[int(self.rng.integers(0, len(EVIDENCE)))]
@@ -42,7 +51,9 @@ class _Book:
         retract = self.rng.random() < back
         if moment < self.end:
             later = int(moment + wait)
-            self.rows.append((row, verdict, int(moment), who, case, evidence, later if retract and later < self.end else None))
+            self.rows.append(
+                (row, verdict, int(moment), who, case, evidence, later if retract and later < self.end else None)
+            )
 
 
 def judge(crowd: Crowd, created: Ints, first_use: Ints, stolen: Bools, end: int) -> dict[str, object]:
@@ -58,7 +69,9 @@ def judge(crowd: Crowd, created: Ints, first_use: Ints, stolen: Bools, end: int)
         if group.kind != CAMPAIGN and rng.random() < SUSPECTED_GROUPS:
             seen = float(np.quantile(created[group.members], 0.8)) + _days(rng, 3.0)
             for row in group.members[rng.random(len(group.members)) < rng.uniform(0.1, 0.5)].tolist():
-                book.write(row, "legitimate", max(seen, float(created[row])) + rng.exponential(12) * HOUR, None, back=0.01)
+                book.write(
+                    row, "legitimate", max(seen, float(created[row])) + rng.exponential(12) * HOUR, None, back=0.01
+                )
     for row in np.flatnonzero(stolen).tolist():
         if rng.random() < LONE_FOUND:
             book.write(row, "fraud", created[row] + _days(rng, 7.0), None, back=0.03)
@@ -86,7 +99,9 @@ def _cases(crowd: Crowd, book: _Book, created: Ints, began: Ints, honest: Ints) 
             continue
         caught: list[int] = []
         for row in group.members[rng.random(len(group.members)) < FOUND].tolist():
-            moment = max(seen if rng.random() < 0.7 else second, float(created[row]) + 6 * HOUR) + rng.exponential(14) * HOUR
+            moment = (
+                max(seen if rng.random() < 0.7 else second, float(created[row]) + 6 * HOUR) + rng.exponential(14) * HOUR
+            )
             case = _case(key, 2 * group.index + int(split and rng.random() < 0.4))
             analyst = lead if rng.random() < 0.7 else None
             book.write(row, "fraud", moment, case, back=0.01, analyst=analyst)
@@ -110,6 +125,11 @@ def _columns(book: _Book) -> dict[str, object]:
     rows = sorted(set(book.rows), key=lambda one: (one[2], one[0], one[3]))
     row, verdict, decided, analyst, case, evidence, retracted = zip(*rows, strict=True) if rows else ([],) * 7
     return {
-        "row": np.array(row, dtype=np.int64), "verdict": list(verdict), "decided_at": np.array(decided, dtype=np.int64),
-        "analyst": list(analyst), "campaign_id": list(case), "evidence": list(evidence), "retracted_at": list(retracted),
-    }  # fmt: skip
+        "row": np.array(row, dtype=np.int64),
+        "verdict": list(verdict),
+        "decided_at": np.array(decided, dtype=np.int64),
+        "analyst": list(analyst),
+        "campaign_id": list(case),
+        "evidence": list(evidence),
+        "retracted_at": list(retracted),
+    }

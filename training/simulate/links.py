@@ -1,12 +1,11 @@
-"""Customers' own linking keys and numbers: codes that groups share, codes and wallets of people on their own, small signals."""
+"""Customers' own linking keys and numbers: codes that groups share, codes and wallets of anybody, small signals."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from training.simulate.habits import DAY, HOUR
 from training.simulate.members import Crowd
-from training.simulate.rng import Ints, Words, generator, mix, salt, zipf
+from training.simulate.rng import DAY, HOUR, Bools, Ints, Words, generator, mix, salt, zipf
 
 PUBLIC_CODES = 60  # coupons and referral codes that went round
 Rows = dict[str, object]
@@ -18,8 +17,11 @@ def link(crowd: Crowd, created: Ints, end: int) -> Rows:
     row: list[Ints] = []
     kind: list[str] = []
     value: list[Words] = []
-    for name, share, pool in (("referral_code", 0.09, PUBLIC_CODES), ("promo_code", 0.06, PUBLIC_CODES),
-                              ("wallet_counterparty", 0.03, max(20, size // 60))):  # fmt: skip
+    for name, share, pool in (
+        ("referral_code", 0.09, PUBLIC_CODES),
+        ("promo_code", 0.06, PUBLIC_CODES),
+        ("wallet_counterparty", 0.03, max(20, size // 60)),
+    ):
         who = np.flatnonzero(rng.random(size) < share)
         row.append(who)
         kind += [name] * len(who)
@@ -45,12 +47,14 @@ def link(crowd: Crowd, created: Ints, end: int) -> Rows:
     values = [f"{word:012x}"[:12] for word in np.concatenate(value).tolist()]
     keep = np.flatnonzero(moment < end)
     return {
-        "row": rows[keep], "happened_at": moment[keep], "key_type": [kind[i] for i in keep.tolist()],
+        "row": rows[keep],
+        "happened_at": moment[keep],
+        "key_type": [kind[i] for i in keep.tolist()],
         "key_value": [values[i] for i in keep.tolist()],
-    }  # fmt: skip
+    }
 
 
-def signal(crowd: Crowd, created: Ints, phone_given: Ints, end: int) -> Rows:
+def signal(crowd: Crowd, created: Ints, phone_given: Bools, end: int) -> Rows:
     """The signals table's columns with ``row`` in place of account_id."""
     rng, size = generator(crowd.seed, "signals"), crowd.population.size
     common = generator(crowd.seed, "common-signals").standard_normal(len(crowd.groups))
@@ -58,9 +62,19 @@ def signal(crowd: Crowd, created: Ints, phone_given: Ints, end: int) -> Rows:
     everyone = np.arange(size)
     seconds, hours = 1_000_000, HOUR
     tables = (
-        ("captcha_score", everyone[rng.random(size) < 0.9], np.round(1 / (1 + np.exp(-1.4 - 0.9 * pulled)), 3), 5 * seconds),
-        ("docs_pages_viewed", everyone[rng.random(size) < 0.6], rng.poisson(rng.gamma(0.8, 4.0, size)).astype(np.float64), 6 * hours),
-        ("phone_verified", np.flatnonzero((phone_given > 0) & (rng.random(size) < 0.12)), np.ones(size), 30 * hours),
+        (
+            "captcha_score",
+            everyone[rng.random(size) < 0.9],
+            np.round(1 / (1 + np.exp(-1.4 - 0.9 * pulled)), 3),
+            5 * seconds,
+        ),
+        (
+            "docs_pages_viewed",
+            everyone[rng.random(size) < 0.6],
+            rng.poisson(rng.gamma(0.8, 4.0, size)).astype(np.float64),
+            6 * hours,
+        ),
+        ("phone_verified", np.flatnonzero(phone_given & (rng.random(size) < 0.12)), np.ones(size), 30 * hours),
         ("support_tickets", everyone[rng.random(size) < 0.05], rng.geometric(0.7, size).astype(np.float64), 4 * DAY),
     )
     row = np.concatenate([who for _, who, _, _ in tables])
@@ -69,4 +83,9 @@ def signal(crowd: Crowd, created: Ints, phone_given: Ints, end: int) -> Rows:
     wait = np.concatenate([np.full(len(who), float(mean)) for _, who, _, mean in tables])
     moment = created[row] + (rng.exponential(1.0, len(row)) * wait).astype(np.int64)
     keep = np.flatnonzero(moment < end)
-    return {"row": row[keep], "happened_at": moment[keep], "name": [names[i] for i in keep.tolist()], "value": value[keep]}
+    return {
+        "row": row[keep],
+        "happened_at": moment[keep],
+        "name": [names[i] for i in keep.tolist()],
+        "value": value[keep],
+    }

@@ -42,14 +42,14 @@ class Crowd:
         return np.where(self.followers(name, purpose), common[self.population.group], own)
 
     def pull(self, name: str, own: Floats, common: Floats) -> Floats:
-        """Standard normal draws pulled towards the group's common draw so that they stay standard normal over all groups."""
+        """Standard normal draws pulled towards the group's; over all groups they stay standard normal."""
         if not len(common):
             return own
         weight = self.share(name)
         return np.sqrt(weight) * common[self.population.group] + np.sqrt(1 - weight) * own
 
     def pooled(self, name: str, per_member: str, purpose: str = "") -> Ints:
-        """For each row the number of the pool item (shared card, device, domain) it uses, unique over all groups, or -1."""
+        """For each row the number of the shared item (card, device, domain) that it uses, unique over all groups, or -1."""
         rng = generator(self.seed, f"pool-{name}-{purpose}")
         item = np.full(self.population.size, -1, dtype=np.int64)
         used = 0

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from training.simulate.habits import DAY, HOUR
 from training.simulate.members import Crowd
 from training.simulate.places import places
-from training.simulate.rng import Bools, Floats, Ints, Words, generator, mix, pick, salt, unit, zipf
+from training.simulate.rng import DAY, HOUR, Bools, Floats, Ints, Words, generator, mix, pick, salt, unit, zipf
+from training.simulate.signup import Arrivals
 
 METHODS = ("card", "wallet", "bank", "invoice", "prepaid")
 METHOD_WEIGHTS = np.array([70, 14, 6, 3, 7])
@@ -18,12 +20,41 @@ AMOUNTS = np.array([500, 1000, 2000, 2500, 5000, 10000, 20000])
 CARD, PREPAID = METHODS.index("card"), METHODS.index("prepaid")
 
 
-def pay(crowd: Crowd, created: Ints, country: Ints, paid_plan: Bools, stolen: Bools, end: int) -> dict[str, object]:
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What each account pays with: indices of method, issuer, funding and country, and a word for the card."""
+
+    method: Ints
+    card: Words
+    issuer: Ints
+    funding: Ints
+    country: Ints
+
+    def columns(self, row: Ints, paid: Ints) -> dict[str, list[object]]:
+        """Columns of events by accounts ``row``; ``paid`` is the amount, -1 for none."""
+        on_card = ((self.method[row] == CARD) | (self.method[row] == PREPAID)).tolist()
+        fund = np.where(self.method[row] == PREPAID, FUNDING.index("prepaid"), self.funding[row]).tolist()
+        cards, issuers, amounts = self.card[row].tolist(), self.issuer[row].tolist(), paid.tolist()
+        money = [places().countries[c].currency for c in self.country[row].tolist()]
+        homes, bins = [one.code for one in places().countries], bin_numbers()
+        return {
+            "method": [METHODS[m] for m in self.method[row].tolist()],
+            "card_fingerprint": [f"{c:016x}" if ok else None for c, ok in zip(cards, on_card, strict=True)],
+            "card_bin": [bins[i] if ok else None for i, ok in zip(issuers, on_card, strict=True)],
+            "card_country": [homes[i // BINS] if ok else None for i, ok in zip(issuers, on_card, strict=True)],
+            "card_funding": [FUNDING[f] if ok else None for f, ok in zip(fund, on_card, strict=True)],
+            "amount_minor": [a if a >= 0 else None for a in amounts],
+            "currency": [m if a >= 0 else None for m, a in zip(money, amounts, strict=True)],
+        }
+
+
+def pay(crowd: Crowd, arrivals: Arrivals, paid_plan: Bools, stolen: Bools, end: int) -> dict[str, object]:
     """The payments table's columns (``row`` in place of account_id), unordered; nothing at or after ``end``.
 
     ``stolen`` marks people on their own who use somebody else's card.
     """
     rng, size = generator(crowd.seed, "payments"), crowd.population.size
+    created, country = arrivals.created, arrivals.country
     common, groups = generator(crowd.seed, "common-payments"), len(crowd.groups)
     pooled = crowd.pooled("card", "cards_per_member")
     method = np.where(pooled >= 0, CARD, pick(rng, METHOD_WEIGHTS, size))
@@ -66,34 +97,17 @@ def pay(crowd: Crowd, created: Ints, country: Ints, paid_plan: Bools, stolen: Bo
     kinds = [kind for event in events for kind in event[2]]
     paid = np.concatenate([event[3] for event in events])
     keep = np.flatnonzero(moment < end)
-    return _columns(row[keep], moment[keep], [kinds[i] for i in keep.tolist()], paid[keep], method, card, issuer, funding, country)
+    means = Means(method, card, issuer, funding, country)
+    return {
+        "row": row[keep],
+        "happened_at": moment[keep],
+        "kind": [kinds[i] for i in keep.tolist()],
+        **means.columns(row[keep], paid[keep]),
+    }
 
 
 def _days(rng: np.random.Generator, count: int, median: float) -> Ints:
     return (np.exp(rng.normal(np.log(median), 0.7, count)) * DAY).astype(np.int64)
-
-
-def _columns(
-    row: Ints, moment: Ints, kinds: list[str], paid: Ints, method: Ints, card: Words, issuer: Ints, funding: Ints, country: Ints
-) -> dict[str, object]:
-    on_card = (method[row] == CARD) | (method[row] == PREPAID)
-    fund = np.where(method[row] == PREPAID, FUNDING.index("prepaid"), funding[row])
-    cards, issuers = card[row].tolist(), issuer[row].tolist()
-    countries = places().countries
-    flags = on_card.tolist()
-    bins = bin_numbers()
-    return {
-        "row": row,
-        "happened_at": moment,
-        "kind": kinds,
-        "method": [METHODS[m] for m in method[row].tolist()],
-        "card_fingerprint": [f"{c:016x}" if ok else None for c, ok in zip(cards, flags, strict=True)],
-        "card_bin": [bins[i] if ok else None for i, ok in zip(issuers, flags, strict=True)],
-        "card_country": [countries[i // BINS].code if ok else None for i, ok in zip(issuers, flags, strict=True)],
-        "card_funding": [FUNDING[f] if ok else None for f, ok in zip(fund.tolist(), flags, strict=True)],
-        "amount_minor": [a if a >= 0 else None for a in paid.tolist()],
-        "currency": [countries[c].currency if a >= 0 else None for c, a in zip(country[row].tolist(), paid.tolist(), strict=True)],
-    }
 
 
 def bin_numbers() -> list[str]:
@@ -105,5 +119,7 @@ def bin_numbers() -> list[str]:
     found = []
     for head, share in zip(heads.tolist(), u.tolist(), strict=True):
         rest = int(share * 10**5)
-        found.append(f"4{rest:05d}" if head == 4 else f"5{rest % 50000 + 10000:05d}" if head == 5 else f"37{rest % 10000:04d}")
+        found.append(
+            f"4{rest:05d}" if head == 4 else f"5{rest % 50000 + 10000:05d}" if head == 5 else f"37{rest % 10000:04d}"
+        )
     return found

@@ -30,7 +30,7 @@ class Country:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """All countries, their weights and offsets as arrays (one element per country), and /20 blocks of hosting providers."""
+    """All countries, their weights and offsets (one element per country), and /20 blocks of hosting providers."""
 
     countries: tuple[Country, ...]
     shares: Floats
@@ -44,13 +44,18 @@ def places() -> Places:
     raw = json.loads(resources.files("training.simulate").joinpath("places.json").read_text(encoding="utf-8"))
     countries = tuple(
         Country(
-            code=one["code"], share=one["share"], offset=one["offset"], languages=tuple(one["languages"]),
-            currency=one["currency"], v4=np.array([int(ipaddress.IPv4Address(block)) for block in one["v4"]]),
-            v4_length=one["v4_length"], v6=tuple(int(ipaddress.IPv6Address(block)) >> 96 for block in one["v6"]),
+            code=one["code"],
+            share=one["share"],
+            offset=one["offset"],
+            languages=tuple(one["languages"]),
+            currency=one["currency"],
+            v4=np.array([int(ipaddress.IPv4Address(block)) for block in one["v4"]]),
+            v4_length=one["v4_length"],
+            v6=tuple(int(ipaddress.IPv6Address(block)) >> 96 for block in one["v6"]),
             phones=tuple((prefix, free) for prefix, free in one["phones"]),
         )
         for one in raw["countries"]
-    )  # fmt: skip
+    )
     hosting = [int(ipaddress.IPv4Address(block)) for blocks in raw["hosting"].values() for block in blocks]
     return Places(
         countries=countries,

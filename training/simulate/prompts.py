@@ -1,7 +1,8 @@
 """Which template and which prompt each exchange carries, as the two hashes that reach the product.
 
-A prompt is a number; its SimHash is that number scrambled, with at most two bits turned over when the prompt was reworded a
-little, so that two rewordings of one prompt differ in at most four bits, as ``sketch`` promises for near duplicates.
+A prompt is a number; its SimHash is that number scrambled, with at most two bits turned over when the prompt was
+reworded a little, so that two rewordings of one prompt differ in at most four bits, as ``sketch`` promises for near
+duplicates.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Words = NDArray[np.uint64]
 
+DAY = 86_400_000_000  # microseconds
+HOUR = 3_600_000_000
 _HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 
 
@@ -30,7 +32,7 @@ def salt(seed: int, purpose: str) -> int:
 
 
 def mix(values: Words | Ints, key: int = 0) -> Words:
-    """SplitMix64's finaliser (Steele, Lea, Flood 2014): one-to-one on 64-bit words, so distinct counters stay distinct."""
+    """SplitMix64's finaliser (Steele, Lea, Flood 2014): one-to-one on words, so distinct counters stay distinct."""
     words = values.astype(np.uint64) + np.uint64((key * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) & (2**64 - 1))
     words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -63,7 +65,8 @@ def opaque_ids(words: Words, prefix: str) -> pa.Array:
 def pick(rng: np.random.Generator, weights: Floats, size: int) -> Ints:
     """``size`` indices drawn with these weights (any scale)."""
     edges = np.cumsum(weights)
-    return np.searchsorted(edges, rng.random(size) * edges[-1], side="right").astype(np.int64)
+    drawn: Ints = np.searchsorted(edges, rng.random(size) * edges[-1], side="right").astype(np.int64)
+    return drawn
 
 
 def zipf(rng: np.random.Generator, count: int, size: int, exponent: float = 1.0) -> Ints:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.simulate.habits import DAY, HOUR
 from training.simulate.members import Crowd
 from training.simulate.places import places
-from training.simulate.rng import Floats, Ints, generator, pick
+from training.simulate.rng import DAY, HOUR, Floats, Ints, generator, pick
 from training.simulate.traces import hour_table
 
 LONGEST_SPAN = 0.35  # of the period: a split by time must find whole campaigns on each side
@@ -17,7 +16,7 @@ LONGEST_SPAN = 0.35  # of the period: a split by time must find whole campaigns 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """``created`` in microseconds and ``country`` as an index into places, one per account; ``main`` country per group."""
+    """``created`` in microseconds and ``country`` (index into places) per account; ``main`` country per group."""
 
     created: Ints
     country: Ints
@@ -42,7 +41,9 @@ def arrive(crowd: Crowd, start: int, days: int) -> Arrivals:
         moment = start + (at * DAY).astype(np.int64)
         if span > 1:
             office = own.random(count) < cohesion.office_hours
-            hour = np.where(office, own.uniform(8.5, 18, count), np.interp(own.random(count), hour_table(1.0), np.arange(25.0)))
+            hour = np.where(
+                office, own.uniform(8.5, 18, count), np.interp(own.random(count), hour_table(1.0), np.arange(25.0))
+            )
             offset = np.full(count, places().offsets[main[group.index]])
             moment = start + (at.astype(np.int64)) * DAY + _utc(hour, offset)
         latest = start + days * DAY - 1 - (own.random(count) * 6 * HOUR).astype(np.int64)

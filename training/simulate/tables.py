@@ -17,17 +17,47 @@ def _schema(**columns: pa.DataType) -> pa.Schema:
 
 SCHEMAS: dict[str, pa.Schema] = {
     "accounts": _schema(
-        account_id=TEXT, created_at=TIME, email=TEXT, full_name=TEXT, phone=TEXT, country=TEXT, ip=TEXT, user_agent=TEXT,
-        device_id=TEXT, accept_language=TEXT, plan=TEXT, signup_source=TEXT, form_seconds=pa.float64(),
-        email_verified=pa.bool_(), phone_verified=pa.bool_(),
+        account_id=TEXT,
+        created_at=TIME,
+        email=TEXT,
+        full_name=TEXT,
+        phone=TEXT,
+        country=TEXT,
+        ip=TEXT,
+        user_agent=TEXT,
+        device_id=TEXT,
+        accept_language=TEXT,
+        plan=TEXT,
+        signup_source=TEXT,
+        form_seconds=pa.float64(),
+        email_verified=pa.bool_(),
+        phone_verified=pa.bool_(),
     ),
     "payments": _schema(
-        event_id=TEXT, account_id=TEXT, happened_at=TIME, kind=TEXT, method=TEXT, card_fingerprint=TEXT, card_bin=TEXT,
-        card_country=TEXT, card_funding=TEXT, amount_minor=pa.int64(), currency=TEXT,
+        event_id=TEXT,
+        account_id=TEXT,
+        happened_at=TIME,
+        kind=TEXT,
+        method=TEXT,
+        card_fingerprint=TEXT,
+        card_bin=TEXT,
+        card_country=TEXT,
+        card_funding=TEXT,
+        amount_minor=pa.int64(),
+        currency=TEXT,
     ),
     "usage": _schema(
-        event_id=TEXT, account_id=TEXT, happened_at=TIME, ip=TEXT, client=TEXT, model=TEXT, input_tokens=pa.int64(),
-        output_tokens=pa.int64(), status=TEXT, prompt_prefix_hash=pa.uint64(), prompt_simhash=pa.uint64(),
+        event_id=TEXT,
+        account_id=TEXT,
+        happened_at=TIME,
+        ip=TEXT,
+        client=TEXT,
+        model=TEXT,
+        input_tokens=pa.int64(),
+        output_tokens=pa.int64(),
+        status=TEXT,
+        prompt_prefix_hash=pa.uint64(),
+        prompt_simhash=pa.uint64(),
     ),
     "links": _schema(account_id=TEXT, happened_at=TIME, key_type=TEXT, key_value=TEXT),
     "signals": _schema(account_id=TEXT, happened_at=TIME, name=TEXT, value=pa.float64()),
@@ -35,11 +65,11 @@ SCHEMAS: dict[str, pa.Schema] = {
         account_id=TEXT, verdict=TEXT, decided_at=TIME, analyst=TEXT, campaign_id=TEXT, evidence=TEXT, retracted_at=TIME
     ),
     "truth": _schema(account_id=TEXT, campaign_id=TEXT, kind=TEXT),
-}  # fmt: skip
+}
 
 
 def table(name: str, columns: dict[str, object]) -> pa.Table:
-    """A table of the named schema; times come as int64 microseconds, everything else as the schema's type or Python values."""
+    """A table of the named schema; times come as int64 microseconds, the rest as the schema's type or Python values."""
     schema = SCHEMAS[name]
     return pa.Table.from_arrays([_column(columns[field.name], field.type) for field in schema], schema=schema)
 
@@ -48,9 +78,17 @@ def write(path: Path, rows: pa.Table) -> None:
     """Write one Parquet file; every option that a pyarrow release might change its mind about is set here."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(
-        rows, path, compression="zstd", compression_level=3, version="2.6", data_page_version="1.0", use_dictionary=True,
-        write_statistics=True, row_group_size=131_072, store_schema=True,
-    )  # fmt: skip
+        rows,
+        path,
+        compression="zstd",
+        compression_level=3,
+        version="2.6",
+        data_page_version="1.0",
+        use_dictionary=True,
+        write_statistics=True,
+        row_group_size=131_072,
+        store_schema=True,
+    )
 
 
 def _column(values: object, kind: pa.DataType) -> pa.Array:

@@ -1,7 +1,7 @@
 """Shapes of real traffic, fitted once by ``fit_traces`` and read from ``traces.json``.
 
-Sources: Patel et al., "Splitwise", ISCA 2024 (the Azure LLM inference trace, CC-BY 4.0) for token lengths; ServeGen, 2025
-(Apache-2.0) for how a client's requests spread over hours and days and how bursty they are.
+Sources: Patel et al., "Splitwise", ISCA 2024 (the Azure LLM inference trace, CC-BY 4.0) for token lengths; ServeGen,
+2025 (Apache-2.0) for how a client's requests spread over hours and days and how bursty they are.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from training.simulate.rng import Floats
 class Traces:
     """Quantile tables (values at ``levels``) and the mean day; all float64 arrays.
 
-    ``tokens`` is (2 workloads: conversation, code) x (2 sides: input, output) x levels, in tokens. ``hour_profile`` has 24
-    values of mean 1, local time. ``hour_spread``, ``day_spread`` and ``burstiness`` are coefficients of variation.
+    ``tokens`` is (2 workloads: conversation, code) x (2 sides: input, output) x levels, in tokens. ``hour_profile``
+    has 24 values of mean 1, local time. ``hour_spread``, ``day_spread`` and ``burstiness`` are coefficients of
+    variation.
     """
 
     levels: Floats
@@ -47,7 +48,7 @@ def from_quantiles(table: Floats, u: Floats) -> Floats:
 
 
 def hour_table(steepness: float) -> Floats:
-    """Cumulative shares at the 25 hour edges of a local day; ``steepness`` 0 is flat, 1 the mean client, above it peakier."""
+    """Cumulative shares at the 25 hour edges of a local day; ``steepness`` 0 is flat, 1 the mean client."""
     weights = traces().hour_profile ** steepness
     edges: Floats = np.concatenate([[0.0], np.cumsum(weights) / weights.sum()])
     return edges

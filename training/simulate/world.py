@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 
 from training.simulate.addresses import AddressBook, allot
-from training.simulate.habits import CLIENTS, DAY, MODELS, Habits, draw_habits
-from training.simulate.identity import PLANS, sign_up
+from training.simulate.habits import CLIENTS, MODELS, Habits, draw_habits
+from training.simulate.identity import FIRST_PAID, PLANS, sign_up
 from training.simulate.labels import judge
 from training.simulate.links import link, signal
 from training.simulate.members import Crowd, gather
 from training.simulate.payments import pay
 from training.simulate.population import CAMPAIGN, populate
-from training.simulate.rng import Bools, Ints, generator, mix, opaque_ids, salt
+from training.simulate.rng import DAY, Bools, Ints, generator, mix, opaque_ids, salt
 from training.simulate.signup import Arrivals, arrive
 from training.simulate.tables import SCHEMAS, table, write
 from training.simulate.usage import Exchanges, exchanges
@@ -59,12 +59,12 @@ class World:
         return own
 
 
-def build(seed: int, accounts: int, days: int, campaigns: int, start: int, exchanges_per_day: float) -> World:
+def build(seed: int, *, accounts: int, days: int, campaigns: int, start: int, exchanges_per_day: float) -> World:
     """Draw who is in the world and how they behave. Raises WorldTooSmall."""
     crowd = gather(seed, populate(seed, accounts, campaigns))
     arrivals = arrive(crowd, start, days)
     end = start + days * DAY
-    habits = draw_habits(crowd, arrivals.created, arrivals.country, end, start, exchanges_per_day)
+    habits = draw_habits(crowd, arrivals, start=start, end=end, mean=exchanges_per_day)
     book = allot(crowd, arrivals.country, arrivals.main, habits.addresses)
     alone = crowd.population.group < 0
     stolen = alone & (generator(seed, "stolen").random(accounts) < STOLEN)
@@ -77,15 +77,15 @@ def write_world(world: World, out: Path, progress: Progress) -> int:
     seed, created, end = world.crowd.seed, world.arrivals.created, world.end
     progress("accounts", 0, 6)
     signups = sign_up(world.crowd, world.arrivals, [world.book.text[slot] for slot in world.book.first[:-1].tolist()])
-    write(out / "accounts.parquet", table("accounts", {"account_id": world.ids, **signups}))
+    write(out / "accounts.parquet", table("accounts", {"account_id": world.ids, **signups.columns()}))
     progress("payments", 1, 6)
-    paid_plan = np.array([PLANS.index(str(plan)) >= 2 for plan in _strings(signups["plan"])])
-    payments = pay(world.crowd, created, world.arrivals.country, paid_plan, world.stolen, end)
+    paid_plan = np.array([PLANS.index(plan) >= FIRST_PAID for plan in signups.plan])
+    payments = pay(world.crowd, world.arrivals, paid_plan, world.stolen, end)
     _write_events(world, out, "payments", payments)
     progress("links", 2, 6)
     _write_events(world, out, "links", link(world.crowd, created, end))
     progress("signals", 3, 6)
-    phones = np.array([phone is not None for phone in _strings(signups["phone"])], dtype=np.int64)
+    phones = np.array([phone is not None for phone in signups.phone])
     _write_events(world, out, "signals", signal(world.crowd, created, phones, end))
     progress("labels", 4, 6)
     verdicts = judge(world.crowd, created, world.habits.first_use, world.stolen, end)
@@ -93,14 +93,10 @@ def write_world(world: World, out: Path, progress: Progress) -> int:
     progress("truth", 5, 6)
     campaign = opaque_ids(mix(np.arange(len(world.crowd.groups) + 1), salt(seed, "campaign")), "k").to_pylist()
     kinds = world.kinds()
-    member = [campaign[g] if k == CAMPAIGN else None for g, k in zip(world.crowd.population.group.tolist(), kinds, strict=True)]
+    group = world.crowd.population.group.tolist()
+    member = [campaign[g] if k == CAMPAIGN else None for g, k in zip(group, kinds, strict=True)]
     write(out / "truth.parquet", table("truth", {"account_id": world.ids, "campaign_id": member, "kind": kinds}))
     return _write_usage(world, out, progress)
-
-
-def _strings(values: object) -> list[str | None]:
-    assert isinstance(values, list)
-    return values
 
 
 def _owner(world: World, columns: dict[str, object]) -> pa.Array:
@@ -109,8 +105,7 @@ def _owner(world: World, columns: dict[str, object]) -> pa.Array:
 
 def _write_events(world: World, out: Path, name: str, columns: dict[str, object]) -> None:
     """Write one table of events in order of time."""
-    moment = columns["happened_at"]
-    assert isinstance(moment, np.ndarray)
+    moment = np.asarray(columns["happened_at"])
     event_ids = opaque_ids(mix(np.arange(len(moment)), salt(world.crowd.seed, f"{name}-event")), "e")
     rows = table(name, {"event_id": event_ids, "account_id": _owner(world, columns), **columns})
     write(out / f"{name}.parquet", rows.take(pa.array(np.argsort(moment, kind="stable"))))
@@ -124,19 +119,22 @@ def _write_usage(world: World, out: Path, progress: Progress) -> int:
     waiting: list[pa.Table] = []
 
     def columns(piece: Exchanges, numbers: Ints) -> pa.Table:
-        return table("usage", {
-            "event_id": opaque_ids(mix(numbers, key), "e"),
-            "account_id": world.ids.take(pa.array(piece.row)),
-            "happened_at": piece.happened_at,
-            "ip": text.take(pa.array(world.book.first[piece.row] + piece.slot)),
-            "client": clients.take(pa.array(piece.client)),
-            "model": models.take(pa.array(piece.model)),
-            "input_tokens": piece.input_tokens,
-            "output_tokens": piece.output_tokens,
-            "status": status.take(pa.array(piece.status)),
-            "prompt_prefix_hash": piece.template,
-            "prompt_simhash": piece.prompt,
-        })  # fmt: skip
+        return table(
+            "usage",
+            {
+                "event_id": opaque_ids(mix(numbers, key), "e"),
+                "account_id": world.ids.take(pa.array(piece.row)),
+                "happened_at": piece.happened_at,
+                "ip": text.take(pa.array(world.book.first[piece.row] + piece.slot)),
+                "client": clients.take(pa.array(piece.client)),
+                "model": models.take(pa.array(piece.model)),
+                "input_tokens": piece.input_tokens,
+                "output_tokens": piece.output_tokens,
+                "status": status.take(pa.array(piece.status)),
+                "prompt_prefix_hash": piece.template,
+                "prompt_simhash": piece.prompt,
+            },
+        )
 
     def flush() -> None:
         nonlocal files
@@ -145,7 +143,7 @@ def _write_usage(world: World, out: Path, progress: Progress) -> int:
         waiting.clear()
 
     counts = np.diff(world.book.first)
-    for piece in exchanges(world.crowd, world.habits, counts, world.start, world.days):
+    for piece in exchanges(world.crowd, world.habits, counts, start=world.start, days=world.days):
         waiting.append(columns(piece, np.arange(written, written + len(piece.row))))
         written += len(piece.row)
         if sum(len(one) for one in waiting) >= FILE_ROWS:
