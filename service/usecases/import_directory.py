@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import pyarrow as pa
 
 from service.domain.errors import UsageError
 from service.domain.facts import Int64s
@@ -49,6 +50,7 @@ class ImportReport:
     bad_rows: list[BadRow] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)  # files that cannot be read at all: why, and the mend
     refused: list[str] = field(default_factory=list)  # files of which nothing was published
+    campaigns: set[str] = field(default_factory=set)  # ids that new labels name
 
     @property
     def bad(self) -> int:
@@ -65,8 +67,8 @@ class Progress(Protocol):
     def advanced(self, read: int, rows: int) -> None:
         """So much of it is read: ``read`` of its ``size``, as so many rows."""
 
-    def ends(self, counts: Counts, *, published: bool) -> None:
-        """The file is done."""
+    def ends(self, name: str, counts: Counts, *, published: bool) -> None:
+        """The file is done; it need not have begun."""
 
 
 class _Refused(Exception):
@@ -102,6 +104,7 @@ class _Import:
     progress: Progress
     report: ImportReport = field(default_factory=ImportReport)
     aside: Aside | None = None  # None: a file with bad rows is refused
+    _named: set[str] = field(default_factory=set)
 
     def run(self, files: Sequence[Source], skip_bad_rows: Path | None) -> ImportReport:
         if skip_bad_rows is None:
@@ -121,11 +124,13 @@ class _Import:
         """Imports one file; whether it was published."""
         counts = Counts()
         published = False
+        self._named.clear()
         try:
             self.progress.begins(source.name, source.size())
             with self.store.bulk() as bulk, closing(source.chunks()) as chunks:
                 self._rows(source, chunks, bulk, counts)
             published = True
+            self.report.campaigns |= self._named
         except FileProblem as problem:
             self.report.problems.append(str(problem))
         except _Refused:
@@ -134,7 +139,7 @@ class _Import:
             counts.imported = 0
             self.report.refused.append(source.name)
         self.report.files.setdefault(source.table.name, Counts()).add(counts)
-        self.progress.ends(counts, published=published)
+        self.progress.ends(source.name, counts, published=published)
         return published
 
     def _rows(self, source: Source, chunks: Iterable[Chunk], bulk: Bulk, counts: Counts) -> None:
@@ -158,6 +163,9 @@ class _Import:
                 wrong.note(int(place), ", ".join(source.table.identity), _CONFLICT)
             counts.imported += int((loaded.statuses == NEW).sum())
             counts.duplicates += int((loaded.statuses == DUPLICATE).sum())
+            if source.table is LABELS:
+                named = batch.column("campaign_id").filter(pa.array(loaded.statuses == NEW))
+                self._named.update(named.drop_null().to_pylist())
         counts.rows += len(chunk)
         counts.bad += len(wrong.rows) + len(chunk.unreadable)
         for place in sorted(wrong.rows):

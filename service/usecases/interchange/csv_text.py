@@ -39,7 +39,7 @@ def chunks(path: Path, table: Table, file: str) -> Generator[Chunk, None, None]:
 class _Rows:
     """Rows after the header, gathered into chunks."""
 
-    def __init__(self, table: Table, header: list[str], reader: Any, raw: BinaryIO) -> None:  # noqa: ANN401
+    def __init__(self, table: Table, header: list[str], reader: Any, raw: BinaryIO) -> None:
         self._table, self._header, self._reader, self._raw = table, header, reader, raw
         self._row = 0
 
@@ -108,7 +108,7 @@ def _lines(text: TextIOWrapper, file: str) -> Iterator[str]:
         yield line
 
 
-def _header(reader: Any, table: Table, file: str) -> list[str]:  # noqa: ANN401
+def _header(reader: Any, table: Table, file: str) -> list[str]:
     try:
         header: list[str] | None = next(reader, None)
     except csv.Error as why:
