@@ -58,6 +58,8 @@ def simulate(
     if not 0 < mean <= 100_000:
         raise ValueError("exchanges_per_day must be above 0 and at most 100000")
     moment = start if start.tzinfo is not None else start.replace(tzinfo=UTC)
+    if moment.year < 1970 or moment.year > 2200:
+        raise ValueError("start must lie between 1970 and 2200")
     world = build(
         seed, accounts=accounts, days=days, campaigns=campaigns, start=_microseconds(moment), exchanges_per_day=mean
     )

@@ -18,6 +18,7 @@ HOME, CARRIER, HOSTED, PUBLIC = range(4)
 FIRST_SLOT = np.array([0.66, 0.21, 0.07, 0.06])  # where people sign up
 OTHER_SLOTS = np.array([0.53, 0.27, 0.09, 0.11])
 V6_HOMES = 0.15
+ABROAD = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ def allot(crowd: Crowd, country: Ints, main: Ints, counts: Ints) -> AddressBook:
     opening = np.zeros(slots, dtype=bool)
     opening[first[:-1]] = True
     kind = np.where(opening, pick(rng, FIRST_SLOT, slots), pick(rng, OTHER_SLOTS, slots))
-    where = country[owner]
+    # Travellers, expatriates and roaming phones are honest people whose address is not where they say they live.
+    abroad = rng.random(slots) < ABROAD
+    where = np.where(abroad, pick(rng, places().shares, slots), country[owner])
     four = _homes(rng, where)
     hosted = _hosted(rng, max(8, crowd.population.size // 40))
     shared = kind == HOSTED
@@ -55,15 +58,33 @@ def allot(crowd: Crowd, country: Ints, main: Ints, counts: Ints) -> AddressBook:
             mine = (kind == pooled) & (where == index)
             pool = _homes(rng, np.full(max(2, int(expected / people)), index))
             four[mine] = pool[zipf(rng, len(pool), int(mine.sum()), 0.6)]
-    alone = np.flatnonzero((kind == HOME) & (crowd.population.group[owner] < 0))
-    taken = _groups(crowd, four, first, main=main, hosted=hosted, alone=alone)
+    six = (kind == HOME) & (rng.random(slots) < V6_HOMES)
+    alone = np.flatnonzero((kind == HOME) & ~six & (crowd.population.group[owner] < 0))
+    spots = Spots(four, first, country[owner], where, hosted, alone)
+    taken = _groups(crowd, spots, main)
     carrier = (kind == CARRIER) & ~taken
-    text = _written(rng, four, where, (kind == HOME) & ~taken)
+    text = _written(rng, four, where, np.flatnonzero(six & ~taken))
     return AddressBook(text, first, carrier[first[:-1]])
 
 
-def _groups(crowd: Crowd, four: Ints, first: Ints, *, main: Ints, hosted: Ints, alone: Ints) -> Bools:
-    """Put groups' addresses into their members' slots (in ``four``); says which slots."""
+@dataclass(frozen=True, slots=True)
+class Spots:
+    """Slots being filled: each one's address ``four``, the country its owner ``lives`` in and ``where`` the address is.
+
+    ``hosted`` are rented exits that anybody uses, ``alone`` the home lines of people on their own.
+    """
+
+    four: Ints
+    first: Ints
+    lives: Ints
+    where: Ints
+    hosted: Ints
+    alone: Ints
+
+
+def _groups(crowd: Crowd, spots: Spots, main: Ints) -> Bools:
+    """Put groups' addresses into their members' slots (in ``spots.four``); says which slots."""
+    four, first = spots.four, spots.first
     taken = np.zeros(len(four), dtype=bool)
     for group, cohesion in crowd.groups:
         rng = generator(crowd.seed, "group-addresses", group.index)
@@ -76,14 +97,27 @@ def _groups(crowd: Crowd, four: Ints, first: Ints, *, main: Ints, hosted: Ints, 
         if cohesion.address_kind == "hosting":
             pool = _hosted(rng, count)
             known = rng.random(count) < 0.3  # rented exits that honest people use, too
-            pool[known] = hosted[rng.integers(0, len(hosted), int(known.sum()))]
-        elif cohesion.address_kind == "borrowed" and len(alone):
-            pool = four[alone[rng.integers(0, len(alone), count)]]
+            pool[known] = spots.hosted[rng.integers(0, len(spots.hosted), int(known.sum()))]
+        elif cohesion.address_kind == "borrowed" and len(spots.alone):
+            pool = four[spots.alone[rng.integers(0, len(spots.alone), count)]]
         else:
             pool = _homes(rng, np.full(count, main[group.index]))
         four[slots] = pool[zipf(rng, count, len(slots), 0.4)]
+        if cohesion.address_kind == "borrowed":
+            _borrow_nearby(rng, spots, slots[rng.random(len(slots)) < cohesion.nearby], cohesion.addresses_per_member)
         taken[slots] = True
     return taken
+
+
+def _borrow_nearby(rng: np.random.Generator, spots: Spots, slots: Ints, per_slot: float) -> None:
+    """Replace addresses by honest people's in the same country, where there are any."""
+    for index in np.unique(spots.lives[slots]).tolist():
+        mine = slots[spots.lives[slots] == index]
+        homes = spots.alone[spots.where[spots.alone] == index]
+        count = max(1, round(len(mine) * per_slot))
+        if len(homes):
+            pool = spots.four[homes[rng.integers(0, len(homes), count)]]
+            spots.four[mine] = pool[zipf(rng, count, len(mine), 0.4)]
 
 
 def _homes(rng: np.random.Generator, country: Ints) -> Ints:
@@ -105,10 +139,9 @@ def _hosted(rng: np.random.Generator, count: int) -> Ints:
     return nets[rng.integers(0, len(nets), count)] + rng.integers(2, 254, count)
 
 
-def _written(rng: np.random.Generator, four: Ints, where: Ints, home: Bools) -> list[str]:
-    """Addresses as text; V6_HOMES of the home lines have an IPv6 address instead."""
+def _written(rng: np.random.Generator, four: Ints, where: Ints, six: Ints) -> list[str]:
+    """Addresses as text; the slots ``six`` have an IPv6 address of their country instead."""
     text = [f"{a >> 24}.{a >> 16 & 255}.{a >> 8 & 255}.{a & 255}" for a in four.tolist()]
-    six = np.flatnonzero(home & (rng.random(len(four)) < V6_HOMES))
     nets, ends = rng.integers(0, 2**32, len(six)), rng.integers(1, 2**63, len(six))
     choice = rng.random(len(six))
     for slot, net, end, u in zip(six.tolist(), nets.tolist(), ends.tolist(), choice.tolist(), strict=True):

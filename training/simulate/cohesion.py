@@ -24,6 +24,7 @@ class Cohesion:
     address: float = 0.0  # of address slots
     addresses_per_member: float = 0.02
     address_kind: str = "office"  # office, hosting, borrowed (from honest homes), carrier
+    nearby: float = 0.0  # of borrowed addresses, those in the account's own country
     domain: float = 0.0  # mail on the group's own domains
     domains_per_member: float = 0.0  # 0: one domain
     shape: float = 0.0  # of free-mail names cut to one shape
@@ -251,6 +252,7 @@ def _tactic(rng: np.random.Generator) -> Cohesion:
     """A campaign's combination of tactics: each part is chosen on its own, so that no two campaigns need look alike."""
     share: dict[str, float] = {"loose": rng.uniform(0.1, 0.3), "country": rng.uniform(0, 0.7)}
     hosting = rng.random() < 0.4
+    share["nearby"] = rng.uniform(0.5, 1.0)  # exits are sold by country
     share |= _uniform(rng, {"address": (0.2, 0.8), "addresses_per_member": (0.1, 0.9) if hosting else (0.4, 1.6)})
     if rng.random() < 0.45:
         share |= _uniform(rng, {"domain": (0.3, 0.9), "domains_per_member": (0, 0.08), "shape": (0, 1)})

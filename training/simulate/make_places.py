@@ -179,7 +179,7 @@ def main(mmdb: Path, out: Path) -> None:
         blocks = large.get(code, [])
         length = 16 if len(blocks) >= 10 else 20
         blocks = blocks if length == 16 else small[code]
-        blocks = [block for block in blocks if block >> 24 not in NOT_HOMES]
+        blocks = [block for block in blocks if block >> 24 not in NOT_HOMES and ipaddress.ip_address(block).is_global]
         if code == "US":
             blocks = [block for block in blocks if block >> 24 in US_HOME_OCTETS]
         keep = spaced(blocks, 36 if share > 10 else 14 if length == 16 else 40)

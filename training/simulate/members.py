@@ -49,7 +49,7 @@ class Crowd:
         return np.sqrt(weight) * common[self.population.group] + np.sqrt(1 - weight) * own
 
     def pooled(self, name: str, per_member: str, purpose: str = "") -> Ints:
-        """For each row the number of the shared item (card, device, domain) that it uses, unique over all groups, or -1."""
+        """For each row the number of the shared card, device or domain that it uses, unique over all groups, or -1."""
         rng = generator(self.seed, f"pool-{name}-{purpose}")
         item = np.full(self.population.size, -1, dtype=np.int64)
         used = 0

@@ -18,13 +18,14 @@ from training.simulate.prompts import PromptLaw, prompt_law
 from training.simulate.rng import DAY, HOUR, Bools, Floats, Ints, Words, generator, mix, pair, salt, unit
 from training.simulate.traces import hour_table, traces
 
+STATUS = ("ok", "error", "rate_limited")
 PIECE = 400_000  # exchanges worked on at a time
 LIMIT = 400  # exchanges in an hour beyond which some are refused
 
 
 @dataclass(frozen=True, slots=True)
 class Exchanges:
-    """Columns of some exchanges; ``row`` is the account's, ``slot`` its address slot, ``status`` 0 ok, 1 error, 2 limited."""
+    """Columns of some exchanges: ``row`` is the account's, ``slot`` its address slot, ``status`` is in STATUS."""
 
     row: Ints
     happened_at: Ints
@@ -180,7 +181,8 @@ def _tokens(rng: np.random.Generator, code: Bools, side: int, scale: Floats) -> 
     u = rng.random(len(code))
     table, levels = traces().tokens, traces().levels
     drawn = np.where(code, np.interp(u, levels, table[1, side]), np.interp(u, levels, table[0, side]))
-    return np.maximum(1, np.round(drawn * scale)).astype(np.int64)
+    tokens: Ints = np.maximum(1, np.round(drawn * scale)).astype(np.int64)
+    return tokens
 
 
 def _models(habits: Habits, rng: np.random.Generator, row: Ints, moment: Ints) -> Ints:

@@ -20,10 +20,9 @@ from training.simulate.population import CAMPAIGN, populate
 from training.simulate.rng import DAY, Bools, Ints, generator, mix, opaque_ids, salt
 from training.simulate.signup import Arrivals, arrive
 from training.simulate.tables import SCHEMAS, table, write
-from training.simulate.usage import Exchanges, exchanges
+from training.simulate.usage import STATUS, Exchanges, exchanges
 
 Progress = Callable[[str, int, int], None]
-STATUS = ("ok", "error", "rate_limited")
 STOLEN = 0.005  # of people on their own: somebody else's card, no campaign
 FILE_ROWS = 1_000_000  # of usage per file, at least
 
