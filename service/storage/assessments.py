@@ -1,0 +1,147 @@
+# ruff: noqa: S608 - statements are put together from names of our own; what comes from outside is a parameter
+"""Assessments: appended, never rewritten."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.domain.codes import hash64
+from service.domain.enums import Decision, Purpose
+from service.domain.errors import UnknownAssessment
+from service.domain.records import Assessment, LinkSummary
+from service.domain.requests import Page
+from service.storage.pages import page_of, position
+from service.storage.sql import Int64s, Row, Values, insert, run
+from service.storage.tables import assessments
+
+_COLUMNS = (
+    "assessment_id, account, account_id, assessed_at, purpose, score, decision, recommended_limit, model_version, "
+    "policy_version, feature_fingerprint, features, links, rules, degraded, campaign_id, request_id, request_content"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LatestDecision:
+    """What an account was told last."""
+
+    account: int
+    assessment_id: str
+    assessed_at: int
+    score: float
+    decision: Decision
+    campaign_id: str | None  # None: in no campaign then
+
+
+def insert_assessments(connection: Connection, made: Sequence[Assessment], on_conflict: str = "") -> None:
+    """Appends assessments."""
+    rows: dict[str, Values] = {
+        "assessment_id": [a.assessment_id for a in made],
+        "account": [a.account for a in made],
+        "account_id": [a.account_id for a in made],
+        "assessed_at": [a.assessed_at for a in made],
+        "purpose": [a.purpose.value for a in made],
+        "score": [a.score for a in made],
+        "decision": [a.decision.value for a in made],
+        "recommended_limit": [a.recommended_limit for a in made],
+        "model_version": [a.model_version for a in made],
+        "policy_version": [a.policy_version for a in made],
+        "feature_fingerprint": [a.feature_fingerprint for a in made],
+        "features": [a.features for a in made],
+        "links": [
+            json.dumps([[k.key_type, k.linked, k.confirmed] for k in a.links]) if a.links else "[]" for a in made
+        ],
+        "rules": [json.dumps(a.rules) if a.rules else "[]" for a in made],
+        "degraded": [json.dumps(a.degraded) if a.degraded else "[]" for a in made],
+        "campaign_id": [a.campaign_id for a in made],
+        "request_id": [a.request_id for a in made],
+        "request_content": [a.request_content for a in made],
+    }
+    insert(connection, assessments, rows, on_conflict)
+
+
+def _record(row: Row) -> Assessment:
+    return Assessment(
+        assessment_id=row[0],
+        account=row[1],
+        account_id=row[2],
+        assessed_at=row[3],
+        purpose=Purpose(row[4]),
+        score=row[5],
+        decision=Decision(row[6]),
+        recommended_limit=row[7],
+        model_version=row[8],
+        policy_version=row[9],
+        feature_fingerprint=row[10],
+        features=bytes(row[11]),
+        links=tuple(LinkSummary(*each) for each in json.loads(row[12])),
+        rules=tuple(json.loads(row[13])),
+        degraded=tuple(json.loads(row[14])),
+        campaign_id=row[15],
+        request_id=row[16],
+        request_content=row[17],
+    )
+
+
+def stored_requests(connection: Connection, asked: Sequence[Assessment]) -> dict[str, Assessment]:
+    """Those kept under the same requests (``r:id``), or under the same ids where no request made them (``a:id``)."""
+    out: dict[str, Assessment] = {}
+    requests = [each.request_id for each in asked if each.request_id is not None]
+    if requests:
+        sql = f"SELECT {_COLUMNS} FROM assessments WHERE request_id IN @@ids"
+        out.update((f"r:{row[16]}", _record(row)) for row in run(connection, sql, ids=requests))
+    own = [each.assessment_id for each in asked if each.request_id is None]
+    if own:
+        sql = f"SELECT {_COLUMNS} FROM assessments WHERE assessment_id IN @@ids"
+        out.update((f"a:{row[0]}", _record(row)) for row in run(connection, sql, ids=own))
+    return out
+
+
+def assessment(connection: Connection, assessment_id: str) -> Assessment:
+    """One assessment. Raises UnknownAssessment."""
+    sql = f"SELECT {_COLUMNS} FROM assessments WHERE assessment_id = :id"
+    rows = run(connection, sql, id=assessment_id)
+    if not rows:
+        raise UnknownAssessment(assessment_id)
+    return _record(rows[0])
+
+
+def assessments_of(connection: Connection, account_id: str, page_size: int, page_token: str) -> Page[Assessment]:
+    """An account's assessments, newest first. Raises InvalidPageToken."""
+    scope = f"assessments:{account_id}"
+    at, last = position(page_token, scope, (int, str)) or (2**62, "")
+    sql = (
+        f"SELECT {_COLUMNS} FROM assessments WHERE account = :account AND assessed_at <= :at "
+        "AND (assessed_at < :at OR assessment_id < :last) "
+        "ORDER BY assessed_at DESC, assessment_id DESC LIMIT :size"
+    )
+    rows = run(connection, sql, account=hash64(account_id), at=at, last=last, size=page_size + 1)
+    return page_of([_record(row) for row in rows], page_size, scope, lambda a: (a.assessed_at, a.assessment_id))
+
+
+def latest_decisions(connection: Connection, accounts: Int64s | None, before: int) -> dict[int, LatestDecision]:
+    """What each account was told last, at or before ``before``; accounts never assessed are absent. None: all."""
+    some = "" if accounts is None else "account IN @accounts AND "
+    sql = (
+        "SELECT a.account, a.assessment_id, a.assessed_at, a.score, a.decision, a.campaign_id FROM assessments a JOIN ("
+        "SELECT account, max(assessed_at) AS assessed_at FROM assessments "
+        f"WHERE {some}assessed_at <= :before GROUP BY account"
+        ") newest ON a.account = newest.account AND a.assessed_at = newest.assessed_at ORDER BY a.assessment_id"
+    )
+    parameters = {} if accounts is None else {"accounts": np.unique(accounts)}
+    rows = run(connection, sql, before=before, **parameters)
+    return {row[0]: LatestDecision(row[0], row[1], row[2], row[3], Decision(row[4]), row[5]) for row in rows}
+
+
+def append(connection: Connection, made: Sequence[Assessment]) -> int:
+    """Appends a job's assessments that are new; returns how many were."""
+    ids = [each.assessment_id for each in made]
+    sql = "SELECT assessment_id FROM assessments WHERE assessment_id IN @@ids"
+    there = {name for (name,) in run(connection, sql, ids=ids)} if ids else set()
+    fresh = list({each.assessment_id: each for each in reversed(made) if each.assessment_id not in there}.values())
+    insert_assessments(connection, fresh[::-1], "ON CONFLICT DO NOTHING")
+    return len(fresh)

@@ -1,0 +1,167 @@
+"""Opening a database by its URL, and saying in the operator's words why one cannot be used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from sqlite3 import Error as SqliteError
+from sqlite3 import sqlite_version_info
+from typing import Any
+
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from service.domain.errors import DatabaseProblem
+
+BUSY_TIMEOUT_S = 30.0  # how long one SQLite writer waits for another
+_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_POOL: dict[str, Any] = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 30.0}
+
+_SQLITE: tuple[tuple[str, str, str], ...] = (  # beginning of SQLite's error name, what, mend
+    ("SQLITE_CANTOPEN", "cannot be opened", "create its folder, or check the path and its permissions"),
+    ("SQLITE_BUSY", "is locked by another process", "wait for an import or a migration to end, or stop that process"),
+    ("SQLITE_LOCKED", "is locked by another process", "wait for an import or a migration to end, or stop that process"),
+    ("SQLITE_READONLY", "is read-only", "give this user write permission on the file and its folder"),
+    ("SQLITE_NOTADB", "is not a SQLite database", "check the path; the file was left as it is"),
+    ("SQLITE_CORRUPT", "is damaged", "restore it from a backup; `sqlite3 FILE .recover` may save the rest"),
+    ("SQLITE_FULL", "has no room left on its disk", "free some space; nothing was half-written"),
+    ("SQLITE_IOERR", "cannot be read or written", "check the disk and the folder's permissions"),
+    ("SQLITE_PERM", "may not be accessed", "give this user permission on the file and its folder"),
+)
+_POSTGRES: tuple[tuple[str, str, str], ...] = (  # beginning of the SQLSTATE, what, mend
+    ("3D000", "does not exist", "create it with `createdb`"),
+    ("28", "refuses this user", "check the user and password in the URL"),
+    ("25006", "is read-only", "point the URL at the primary server"),
+    ("42501", "denies this user a permission", "grant it on the schema and its tables"),
+    ("42P01", "lacks a table", "run `gatehouse db upgrade`"),
+    ("42703", "lacks a column", "run `gatehouse db upgrade`"),
+    ("53100", "has no room left on its disk", "free some space; nothing was half-written"),
+    ("53300", "has no connection left", "raise max_connections, or start fewer servers"),
+    ("55P03", "is locked by another process", "wait for an import or a migration to end, or stop that process"),
+    ("57P", "is shutting down or starting", "try again when it is up"),
+    ("08", "cannot be reached", "check that it runs, and the host and port in the URL"),
+)
+
+
+def open_database(url: str) -> Engine:
+    """An engine for ``sqlite:///path`` or ``postgresql://...``; nothing is created or checked yet.
+
+    Raises DatabaseProblem where the URL is of another kind, or a SQLite file's folder does not exist. Errors of its
+    connections that an operator can mend come out as DatabaseProblem, too.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise DatabaseProblem(_no_url("the database URL cannot be read")) from None
+    backend = parsed.get_backend_name()
+    if backend == "sqlite":
+        engine = _open_sqlite(parsed)
+    elif backend == "postgresql":
+        # Cost estimates of the few-account reads are far too high, and compiling them takes longer than running them.
+        engine = create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            connect_args={"options": "-c jit=off", "connect_timeout": 10, "application_name": "gatehouse"},
+            pool_pre_ping=True,
+            **_POOL,
+        )
+    else:
+        raise DatabaseProblem(_no_url(f"database URLs of kind {backend!r} are not known"))
+
+    @event.listens_for(engine, "handle_error")
+    def _translate(context: ExceptionContext) -> BaseException | None:
+        return problem(engine.url, context.original_exception)
+
+    return engine
+
+
+def _no_url(what: str) -> str:
+    return f"{what}; give sqlite:///PATH or postgresql://USER@HOST/NAME (--database, GATEHOUSE_DATABASE_URL)"
+
+
+def _open_sqlite(url: URL) -> Engine:
+    path = url.database
+    if not path or path == ":memory:":
+        raise DatabaseProblem(_no_url("a SQLite database needs a file"))
+    if not path.startswith("file:") and not Path(path).resolve().parent.is_dir():
+        raise DatabaseProblem(
+            f"database {shown(url)}: its folder does not exist; create {str(Path(path).parent)!r} or give another path"
+        )
+    if sqlite_version_info < (3, 35):
+        raise DatabaseProblem("this Python's SQLite is older than 3.35; use a newer Python, or PostgreSQL")
+    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **_POOL)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # BEGIN is ours, see below
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal" and "mode=ro" not in str(path):
+            cursor.execute("PRAGMA journal_mode = WAL")
+        for pragma in ("synchronous = FULL", "cache_size = -65536", "mmap_size = 268435456", "temp_store = MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later fails at once where another wrote meanwhile, however long
+        # the busy timeout is; so writers take the lock first.
+        writes = connection.get_execution_options().get("gatehouse_writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def shown(url: URL) -> str:
+    """The URL as it may be logged."""
+    return url.render_as_string(hide_password=True)
+
+
+def problem(url: URL, error: BaseException) -> DatabaseProblem | None:
+    """What an operator should do about ``error``; None where it is not of that kind."""
+    what: tuple[str, str] | None = None
+    detail = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if isinstance(error, SqliteError):
+        name = getattr(error, "sqlite_errorname", "")
+        what = next(((said, mend) for begin, said, mend in _SQLITE if name.startswith(begin)), None)
+        if detail.startswith(("no such table", "no such column")) or "has no column" in detail:
+            what = ("has not the tables of this version", "run `gatehouse db upgrade`")
+    elif isinstance(error, psycopg.Error):
+        state = error.sqlstate or ("3D000" if detail.endswith("does not exist") else "08")
+        if error.sqlstate or isinstance(error, psycopg.OperationalError):
+            what = next(((said, mend) for begin, said, mend in _POSTGRES if state.startswith(begin)), None)
+    if what is None:
+        return None
+    return DatabaseProblem(f"database {shown(url)} {what[0]}; {what[1]} ({detail})")
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection whose statements all see the same moment of the database."""
+    options = _SNAPSHOT if engine.dialect.name == "postgresql" else {}
+    with engine.connect().execution_options(**options) as connection, _translated(engine):
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that commits when the block ends and is durable then; an exception rolls it back."""
+    opened = engine.connect().execution_options(gatehouse_writes=True)
+    with opened as connection, _translated(engine), connection.begin():
+        yield connection
+
+
+@contextmanager
+def _translated(engine: Engine) -> Iterator[None]:
+    """For statements that go to psycopg past SQLAlchemy (COPY, pipelines)."""
+    try:
+        yield
+    except psycopg.Error as error:
+        known = problem(engine.url, error)
+        if known is None:
+            raise
+        raise known from error

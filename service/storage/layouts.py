@@ -1,0 +1,124 @@
+"""What the packed columns (profiles, payment facts, tiles) held when they were written.
+
+A later version has more fields. It reads old rows by their fields' names, and gives what they lack the value that
+means nothing: NaN in a profile, the neutral element of its merge in a tile.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from service.domain.codes import hash64
+from service.domain.profile import PROFILE
+from service.storage.sql import Int64s, Values, insert, run
+from service.storage.tables import layouts
+from service.tiles.payments import PAYMENT_COLUMNS
+from service.tiles.rows import Merge, TileColumn, storage_dtype
+from service.tiles.usage import USAGE_COLUMNS
+
+Fields = tuple[tuple[str, str], ...]
+
+PROFILE_FIELDS: Fields = tuple((fact.name, "<f4") for fact in PROFILE)
+PAYMENT_FIELDS: Fields = tuple((column.name, "<i8") for column in PAYMENT_COLUMNS)
+USAGE_FIELDS: Fields = (("time", "<i8"), *((column.name, column.dtype) for column in USAGE_COLUMNS))
+USAGE_DTYPE = storage_dtype(USAGE_COLUMNS)
+
+_NEUTRAL = {Merge.SUM: 0, Merge.OR: 0, Merge.MIN: np.iinfo(np.int64).max, Merge.MAX: np.iinfo(np.int64).min}
+
+
+@lru_cache(maxsize=64)
+def number(fields: Fields) -> int:
+    """The layout's number, the same on every server."""
+    return hash64(json.dumps(fields))
+
+
+def known(connection: Connection) -> dict[int, Fields]:
+    """Every layout that rows may have."""
+    return {
+        layout: tuple((name, kind) for name, kind in json.loads(fields))
+        for layout, fields in run(connection, "SELECT layout, fields FROM layouts")
+    }
+
+
+def declare(connection: Connection) -> None:
+    """Records this code's layouts, if they are new."""
+    ours = (PROFILE_FIELDS, PAYMENT_FIELDS, USAGE_FIELDS)
+    rows: dict[str, Values] = {
+        "layout": [number(fields) for fields in ours],
+        "fields": [json.dumps(fields) for fields in ours],
+    }
+    insert(connection, layouts, rows, "ON CONFLICT DO NOTHING")
+
+
+def profiles(layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]) -> NDArray[np.float32]:
+    """Profiles in this code's order, shape (n, facts)."""
+    out = np.full((len(packed), len(PROFILE_FIELDS)), np.nan, np.float32)
+    for each, rows in _by_layout(layout):
+        there = of[each]
+        table = np.frombuffer(b"".join([packed[i] for i in rows]), "<f4").reshape(len(rows), len(there))
+        for place, (name, _) in enumerate(PROFILE_FIELDS) if there != PROFILE_FIELDS else ():
+            old = next((i for i, field in enumerate(there) if field[0] == name), None)
+            if old is not None:
+                out[rows, place] = table[:, old]
+        if there == PROFILE_FIELDS:
+            out[rows] = table
+    return out
+
+
+def payment_values(layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]) -> Int64s:
+    """Payment facts in this code's order, shape (n, columns)."""
+    return _values(PAYMENT_COLUMNS, layout, packed, of)
+
+
+def _values(
+    columns: Sequence[TileColumn], layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]
+) -> Int64s:
+    out = np.empty((len(packed), len(columns)), np.int64)
+    for each, rows in _by_layout(layout):
+        records = np.frombuffer(b"".join([packed[i] for i in rows]), np.dtype(list(of[each])))
+        for i, column in enumerate(columns):
+            there = column.name in (records.dtype.names or ())
+            out[rows, i] = records[column.name] if there else _NEUTRAL[column.merge]
+    return out
+
+
+def usage_records(
+    account: Sequence[int], layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]
+) -> tuple[Int64s, NDArray[np.void]]:
+    """Packed tiles as (account of each record, records in this code's layout)."""
+    who: list[Int64s] = []
+    parts: list[NDArray[np.void]] = []
+    owners = np.array(account, np.int64)
+    for each, rows in _by_layout(layout):
+        dtype = np.dtype(list(of[each]))
+        chosen = [packed[i] for i in rows]
+        counts = np.array([len(blob) for blob in chosen], np.int64) // dtype.itemsize
+        records = np.frombuffer(b"".join(chosen), dtype)
+        who.append(np.repeat(owners[rows], counts))
+        parts.append(records if dtype == USAGE_DTYPE else _converted(records))
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, USAGE_DTYPE)
+    return np.concatenate(who), np.concatenate(parts)
+
+
+def _converted(records: NDArray[np.void]) -> NDArray[np.void]:
+    out = np.empty(len(records), USAGE_DTYPE)
+    out["time"] = records["time"]
+    for column in USAGE_COLUMNS:
+        if column.name in (records.dtype.names or ()):
+            out[column.name] = records[column.name]
+        else:
+            limits = np.iinfo(np.dtype(column.dtype))
+            out[column.name] = np.clip(_NEUTRAL[column.merge], limits.min, limits.max)
+    return out
+
+
+def _by_layout(layout: Sequence[int]) -> list[tuple[int, NDArray[np.intp]]]:
+    of = np.array(layout, np.int64)
+    return [(int(each), np.flatnonzero(of == each)) for each in np.unique(of)]

@@ -1,0 +1,276 @@
+"""Raw exchanges in Parquet files below one folder (any fsspec URL), and which event ids they hold.
+
+A file is written beside its place, synced, renamed, and counts from the moment its row is in ``segments``; one without
+a row is an orphan of a crash, which ``clean`` removes. Rows are sorted by day and event id, one row group or more a
+day, so that asking for ids reads two columns of the days in question.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import posixpath
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from threading import Lock
+
+import fsspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from sqlalchemy import Connection
+
+from service.domain.errors import DatabaseProblem
+from service.domain.facts import UsageFacts
+from service.domain.time import DAY
+from service.storage.sql import Int64s, Values, insert, run
+from service.storage.tables import segments, usage_events, usage_log
+
+_NUMBERS = ("event", "account", "happened", "learned", "ip", "ip_net", "client", "model")
+_MORE = ("input_tokens", "output_tokens", "template", "simhash", "content")
+SCHEMA = pa.schema(
+    [(name, pa.int64()) for name in (*_NUMBERS, *_MORE)]
+    + [("status", pa.int8()), ("hosted", pa.int8()), ("account_id", pa.string())]
+)
+_REPEATING = ["account", "account_id", "ip", "ip_net", "client", "model", "template", "status", "hosted"]
+REMEMBERED_IDS = 16_000_000  # 16 bytes each
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A file of raw exchanges; its moments are those at which they happened."""
+
+    name: str
+    path: str  # below the folder
+    first_at: int
+    last_at: int
+    last_learned: int
+    exchanges: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Day:
+    segments: frozenset[str]
+    ids: Int64s  # ascending
+    contents: Int64s
+
+
+def table_of(facts: UsageFacts, learned: Int64s) -> pa.Table:
+    """Exchanges in the columns of a segment."""
+    columns = {name: getattr(facts, name) for name in SCHEMA.names if name not in {"learned", "account_id"}}
+    return pa.table({**columns, "learned": learned, "account_id": list(facts.account_id)}, schema=SCHEMA)
+
+
+class Segments:
+    """The folder. Safe to use from several threads."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._fs, self._root = fsspec.core.url_to_fs(url)
+        self._days: OrderedDict[int, _Day] = OrderedDict()
+        self._lock = Lock()
+
+    @staticmethod
+    def log(connection: Connection, part: int, facts: UsageFacts, learned: Int64s) -> None:
+        """Keeps live exchanges in the database until ``flush`` moves them into a segment."""
+        table = table_of(facts, learned)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, SCHEMA) as stream:
+            stream.write_table(table)
+        row: dict[str, Values] = {
+            "part": [part],
+            "exchanges": [len(facts)],
+            "last_learned": [int(learned.max())],
+            "packed": [sink.getvalue().to_pybytes()],
+        }
+        insert(connection, usage_log, row)
+        insert(connection, usage_events, {"event": facts.event, "content": facts.content})
+
+    @staticmethod
+    def logged(connection: Connection) -> Iterator[tuple[int, pa.Table]]:
+        """Live exchanges that are in no segment yet, as (part, table)."""
+        parts = [part for (part,) in run(connection, "SELECT part FROM usage_log ORDER BY last_learned, part")]
+        for i in range(0, len(parts), 256):
+            sql = "SELECT part, packed FROM usage_log WHERE part IN @parts ORDER BY last_learned, part"
+            for part, packed in run(connection, sql, parts=parts[i : i + 256]):
+                with pa.ipc.open_stream(packed) as stream:
+                    yield part, stream.read_all()
+
+    def stage(self, tables: Sequence[pa.Table]) -> Segment:
+        """Writes a durable file that nobody knows of yet."""
+        table = pa.concat_tables(tables)
+        happened, event = table["happened"].to_numpy(), table["event"].to_numpy()
+        day = happened // DAY
+        order = np.lexsort((event, day))
+        table, day = table.take(pa.array(order)), day[order]
+        starts = np.flatnonzero(np.concatenate([[True], day[1:] != day[:-1]]))
+        sink = pa.BufferOutputStream()
+        with pq.ParquetWriter(sink, SCHEMA, compression="zstd", use_dictionary=_REPEATING) as writer:
+            for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(day)], strict=True):
+                writer.write_table(table.slice(low, high - low))
+        data = sink.getvalue()
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = f"{int(day[0]):06d}-{sha256[:24]}"
+        path = f"usage/{name}.parquet"
+        self._write(path, data)
+        last_learned = int(table["learned"].to_numpy().max())
+        return Segment(name, path, int(happened.min()), int(happened.max()), last_learned, len(day), sha256)
+
+    def _full(self, path: str) -> str:
+        return posixpath.join(self._root, path)
+
+    def _write(self, path: str, data: pa.Buffer) -> None:
+        full = self._full(path)
+        self._fs.makedirs(posixpath.dirname(full), exist_ok=True)
+        if not isinstance(self._fs, LocalFileSystem):  # object stores publish a whole object or none
+            with self._fs.open(full, "wb") as file:
+                file.write(data)
+            return
+        with open(f"{full}.part", "wb") as file:  # noqa: PTH123 - fsspec's paths are text
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(f"{full}.part", full)  # noqa: PTH105
+        folder = os.open(posixpath.dirname(full), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    @staticmethod
+    def publish(connection: Connection, staged: Sequence[Segment]) -> None:
+        """Makes staged files count, when the transaction commits."""
+        row: dict[str, Values] = {
+            "segment": [each.name for each in staged],
+            "path": [each.path for each in staged],
+            "first_at": [each.first_at for each in staged],
+            "last_at": [each.last_at for each in staged],
+            "last_learned": [each.last_learned for each in staged],
+            "exchanges": [each.exchanges for each in staged],
+            "sha256": [each.sha256 for each in staged],
+        }
+        insert(connection, segments, row)
+
+    @staticmethod
+    def listed(connection: Connection, start: int = -(2**62), end: int = 2**62) -> list[Segment]:
+        """Published segments with exchanges that happened in [start, end)."""
+        sql = (
+            "SELECT segment, path, first_at, last_at, last_learned, exchanges, sha256 FROM segments "
+            "WHERE last_at >= :start AND first_at < :end ORDER BY first_at, segment"
+        )
+        return [Segment(*row) for row in run(connection, sql, start=start, end=end)]
+
+    def read(self, segment: Segment, columns: Sequence[str] | None = None) -> pa.Table:
+        """Its rows. Raises DatabaseProblem where the file is gone or damaged."""
+        return self._read(segment, columns, None)
+
+    def _read(self, segment: Segment, columns: Sequence[str] | None, days: set[int] | None) -> pa.Table:
+        try:
+            with self._fs.open(self._full(segment.path), "rb") as file, pq.ParquetFile(file) as parquet:
+                if days is None:
+                    return parquet.read(columns=columns)
+                place = parquet.schema_arrow.get_field_index("happened")
+                groups = [
+                    i
+                    for i in range(parquet.num_row_groups)
+                    if parquet.metadata.row_group(i).column(place).statistics.min // DAY in days
+                ]
+                return parquet.read_row_groups(groups, columns=columns)
+        except (OSError, pa.ArrowException) as error:
+            raise DatabaseProblem(
+                f"raw usage {segment.path} below {self.url} cannot be read; restore it from a backup ({error})"
+            ) from error
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Deletes files, those that are there."""
+        for path in paths:
+            if self._fs.exists(self._full(path)):
+                self._fs.rm_file(self._full(path))
+
+    def orphans(self, connection: Connection, older_than: int) -> list[str]:
+        """Paths of files that no segment names and that were not touched since ``older_than``."""
+        folder = self._full("usage")
+        if not self._fs.exists(folder):
+            return []
+        known = {path for (path,) in run(connection, "SELECT path FROM segments")}
+        paths = [f"usage/{posixpath.basename(full)}" for full in self._fs.ls(folder, detail=False)]
+        return [
+            path
+            for path in paths
+            if path not in known and self._fs.modified(self._full(path)).timestamp() * 1_000_000 < older_than
+        ]
+
+    def known(self, connection: Connection, ids: Int64s, happened: Int64s) -> tuple[Int64s, Int64s]:
+        """Which of these event ids are in segments of their day or the days beside it, and with what content.
+
+        An id that comes again with a moment further away is taken as new: to find it, every file would be read.
+        """
+        if not len(ids):
+            return ids, ids
+        days = happened // DAY
+        low, high = int(days.min()) - 1, int(days.max()) + 1
+        near = self.listed(connection, low * DAY, (high + 1) * DAY)
+        if not near:
+            none = np.empty(0, np.int64)
+            return none, none
+        asked = np.unique(np.concatenate([days - 1, days, days + 1])).tolist()
+        found: list[Int64s] = []
+        contents: list[Int64s] = []
+        with self._lock:
+            self._load(near, asked)
+            for day in asked:
+                held = self._days.get(day)
+                if held is None or not len(held.ids):
+                    continue
+                mine = ids[np.abs(days - day) <= 1]
+                place = np.minimum(np.searchsorted(held.ids, mine), len(held.ids) - 1)
+                there = held.ids[place] == mine
+                found.append(mine[there])
+                contents.append(held.contents[place[there]])
+            self._forget()
+        if not found:
+            none = np.empty(0, np.int64)
+            return none, none
+        distinct, first = np.unique(np.concatenate(found), return_index=True)
+        return distinct, np.concatenate(contents)[first]
+
+    def _load(self, near: Sequence[Segment], days: Sequence[int]) -> None:
+        missing: dict[str, set[int]] = {}
+        names: dict[int, set[str]] = {}
+        for day in days:
+            held = self._days.get(day)
+            of_day = {s.name for s in near if s.first_at < (day + 1) * DAY and s.last_at >= day * DAY}
+            if held is not None and not held.segments <= of_day:  # one was rewritten by an erasure, or pruned
+                del self._days[day]
+                held = None
+            for name in of_day - (held.segments if held is not None else frozenset()):
+                missing.setdefault(name, set()).add(day)
+            names[day] = of_day
+        fresh: dict[int, list[tuple[Int64s, Int64s]]] = {}
+        for segment in near:
+            if segment.name in missing:
+                table = self._read(segment, ["event", "content", "happened"], missing[segment.name])
+                day_of = table["happened"].to_numpy() // DAY
+                event, content = table["event"].to_numpy(), table["content"].to_numpy()
+                for day in np.unique(day_of).tolist():
+                    rows = day_of == day
+                    fresh.setdefault(day, []).append((event[rows], content[rows]))
+        for day in days:
+            held = self._days.get(day)
+            parts = fresh.get(day, []) + ([(held.ids, held.contents)] if held is not None else [])
+            if held is None or held.segments != names[day]:
+                none = np.empty(0, np.int64)
+                ids = np.concatenate([none, *(part[0] for part in parts)])
+                order = np.argsort(ids)
+                merged = np.concatenate([none, *(part[1] for part in parts)])[order]
+                self._days[day] = _Day(frozenset(names[day]), ids[order], merged)
+            self._days.move_to_end(day)
+
+    def _forget(self) -> None:
+        held = sum(len(day.ids) for day in self._days.values())
+        while held > REMEMBERED_IDS and len(self._days) > 1:
+            _, day = self._days.popitem(last=False)
+            held -= len(day.ids)

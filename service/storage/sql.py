@@ -1,0 +1,128 @@
+# ruff: noqa: S608 - statements are put together from names of our own; what comes from outside is a parameter
+"""SQL that both databases run, written once.
+
+Statements name parameters ``:name``, lists of integers ``IN @name`` and of texts ``IN @@name``. SQLite gets a list as
+JSON, PostgreSQL as an array: so a statement's text does not depend on how many values there are, and is prepared once.
+Statements are executed past SQLAlchemy's compiler, which cost more than the look-ups do (six of them are one
+assessment's reads).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from sqlalchemy import Connection, Table
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+Int64s = NDArray[np.int64]
+Values: TypeAlias = "NDArray[Any] | Sequence[Any]"
+Row: TypeAlias = "tuple[Any, ...]"
+
+COPY_FROM = 2_000  # rows; PostgreSQL's COPY into a staging table pays from here on
+_LIST = re.compile(r"IN @(\w+)")
+_TEXTS = re.compile(r"IN @@(\w+)")
+_NAME = re.compile(r"(?<![:\w]):(\w+)")
+
+
+@lru_cache(maxsize=512)
+def rendered(sql: str, dialect: str) -> str:
+    """The statement in the driver's own words."""
+    if dialect == "sqlite":
+        return _LIST.sub(r"IN (SELECT value FROM json_each(:\1))", sql.replace("IN @@", "IN @"))
+    arrays = _LIST.sub(r"= ANY(%(\1)s::bigint[])", _TEXTS.sub(r"= ANY(%(\1)s::text[])", sql.replace("%", "%%")))
+    return _NAME.sub(r"%(\1)s", arrays)
+
+
+def encoded(parameters: Mapping[str, Any], dialect: str) -> dict[str, Any]:
+    """Parameters as the driver takes them: arrays and lists become JSON on SQLite and arrays on PostgreSQL."""
+    out: dict[str, Any] = {}
+    for name, value in parameters.items():
+        if isinstance(value, np.ndarray):
+            value = value.tolist()  # noqa: PLW2901 - the same parameter in another form
+        out[name] = json.dumps(value) if dialect == "sqlite" and isinstance(value, list | tuple) else value
+    return out
+
+
+def run(connection: Connection, sql: str, **parameters: Any) -> list[Row]:
+    """Runs a statement and returns its rows, if it has any."""
+    dialect = connection.dialect.name
+    result = connection.exec_driver_sql(rendered(sql, dialect), encoded(parameters, dialect))
+    return [tuple(row) for row in result.fetchall()] if result.returns_rows else []
+
+
+def changed(connection: Connection, sql: str, **parameters: Any) -> int:
+    """Runs a statement and returns how many rows it wrote or deleted."""
+    dialect = connection.dialect.name
+    return connection.exec_driver_sql(rendered(sql, dialect), encoded(parameters, dialect)).rowcount
+
+
+def columns_of(rows: Sequence[Row], width: int) -> list[Int64s]:
+    """Rows of ``width`` integers as arrays."""
+    table = np.array(rows, np.int64).reshape(-1, width)
+    return [np.ascontiguousarray(table[:, i]) for i in range(width)]
+
+
+def insert(connection: Connection, table: Table, columns: Mapping[str, Values], on_conflict: str = "") -> None:
+    """Inserts rows given as columns of one length. ``on_conflict`` is the statement's ``ON CONFLICT ...`` clause.
+
+    Raises sqlalchemy.exc.IntegrityError (or psycopg's, for many rows) where a row breaks a key and no clause says what
+    to do then.
+    """
+    lists = [value.tolist() if isinstance(value, np.ndarray) else value for value in columns.values()]
+    if not lists[0]:
+        return
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql(_sqlite_insert(table, tuple(columns), on_conflict), list(zip(*lists, strict=True)))
+    elif len(lists[0]) < COPY_FROM:
+        connection.exec_driver_sql(_postgres_insert(table, tuple(columns), on_conflict), tuple(lists))
+    else:
+        _copy(connection, table, tuple(columns), lists, on_conflict)
+
+
+@lru_cache(maxsize=256)
+def _sqlite_insert(table: Table, names: tuple[str, ...], on_conflict: str) -> str:
+    marks = ", ".join("?" * len(names))
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) {on_conflict}"
+
+
+@lru_cache(maxsize=256)
+def _postgres_types(table: Table, names: tuple[str, ...]) -> tuple[str, ...]:
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]
+    return tuple(table.c[name].type.compile(dialect=dialect) for name in names)
+
+
+@lru_cache(maxsize=256)
+def _postgres_insert(table: Table, names: tuple[str, ...], on_conflict: str) -> str:
+    arrays = ", ".join(f"%s::{kind}[]" for kind in _postgres_types(table, names))
+    return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {on_conflict}"
+
+
+def _copy(
+    connection: Connection, table: Table, names: tuple[str, ...], lists: Sequence[Sequence[Any]], on_conflict: str
+) -> None:
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    listed, kinds = ", ".join(names), [kind.lower() for kind in _postgres_types(table, names)]
+    target = f"stage_{table.name}" if on_conflict else table.name
+    with driver.cursor() as cursor:
+        if on_conflict:
+            cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {target} (LIKE {table.name}) ON COMMIT DROP".encode())
+            cursor.execute(f"TRUNCATE {target}".encode())
+            for name in set(table.c.keys()) - set(names):
+                cursor.execute(f"ALTER TABLE {target} ALTER COLUMN {name} DROP NOT NULL".encode())
+        with cursor.copy(f"COPY {target} ({listed}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
+            copy.set_types([_COPY_TYPES.get(kind, kind) for kind in kinds])
+            for row in zip(*lists, strict=True):
+                copy.write_row(row)
+        if on_conflict:
+            statement = f"INSERT INTO {table.name} ({listed}) SELECT {listed} FROM {target} {on_conflict}"
+            cursor.execute(statement.encode())
+
+
+_COPY_TYPES = {"bigint": "int8", "integer": "int4", "smallint": "int2", "double precision": "float8"}

@@ -1,0 +1,83 @@
+"""Hourly usage tiles as rows: all tiles of an account's week in one packed value.
+
+A live write appends a small part instead of rewriting the week, so two servers never wait for each other's row; reading
+merges parts (they are a monoid), and a week that has gathered many is compacted by a later write.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.domain.codes import hash64
+from service.domain.time import WEEK
+from service.storage import layouts
+from service.storage.memory import Memory
+from service.storage.sql import Int64s, Row, Values, insert, run
+from service.storage.tables import usage_tiles
+from service.tiles.rows import Tiles, pack, unpack
+from service.tiles.usage import USAGE_COLUMNS
+
+CROWDED = 16  # parts of one week
+
+
+def part_number(ids: Int64s) -> int:
+    """A positive number for a set of rows: the same rows always have the same one, so they cannot be added twice."""
+    digest = hash64(np.sort(ids).tobytes().hex()) & (2**63 - 1)
+    return digest or 1
+
+
+def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:
+    """Appends tiles as part ``part``: positive if it came live and is to be compacted, negative if it is not."""
+    if not len(tiles):
+        return
+    week = tiles.time // WEEK
+    new = np.ones(len(tiles), bool)
+    new[1:] = (tiles.account[1:] != tiles.account[:-1]) | (week[1:] != week[:-1])
+    starts = np.flatnonzero(new)
+    ends = np.append(starts[1:], len(tiles))
+    packed = pack(USAGE_COLUMNS, tiles).tobytes()
+    size = layouts.USAGE_DTYPE.itemsize
+    bounds = zip((starts * size).tolist(), (ends * size).tolist(), strict=True)
+    rows: dict[str, Values] = {
+        "account": tiles.account[starts],
+        "week": week[starts],
+        "part": [part] * len(starts),
+        "last_hour": tiles.time[ends - 1],
+        "layout": [layouts.number(layouts.USAGE_FIELDS)] * len(starts),
+        "tiles": [packed[low:high] for low, high in bounds],
+    }
+    insert(connection, usage_tiles, rows)
+
+
+def merged(rows: list[Row], of: dict[int, layouts.Fields]) -> Tiles:
+    """Tiles of rows (account, layout, packed tiles)."""
+    account, records = layouts.usage_records([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], of)
+    return unpack(USAGE_COLUMNS, account, records)
+
+
+def compact(connection: Connection, account: Int64s, first_week: int, memory: Memory) -> int:
+    """Merges crowded weeks of these accounts from ``first_week`` on; returns how many.
+
+    Two at once take different parts, since a part is merged by whoever deleted it.
+    """
+    crowded = run(
+        connection,
+        "SELECT account, week FROM usage_tiles WHERE account IN @accounts AND week >= :first_week AND part > 0 "
+        "GROUP BY account, week HAVING count(*) >= :crowded",
+        accounts=np.unique(account),
+        first_week=first_week,
+        crowded=CROWDED,
+    )
+    for who, week in crowded:
+        taken = run(
+            connection,
+            "DELETE FROM usage_tiles WHERE account = :account AND week = :week RETURNING part, layout, tiles",
+            account=who,
+            week=week,
+        )
+        if taken:
+            of = memory.layouts_for(connection, {row[1] for row in taken})
+            tiles = merged([(who, row[1], row[2]) for row in taken], of)
+            insert_tiles(connection, tiles, -part_number(np.array([row[0] for row in taken], np.int64)))
+    return len(crowded)
