@@ -25,7 +25,9 @@ def accounts(tmp_path: Path, read_file: Reader) -> Reader:
 
 
 def test_quotes_commas_and_line_breaks_inside_a_value_are_kept(accounts: Reader) -> None:
-    read = accounts(HEADER + b'a,2026-04-22T12:00:00Z,"Ada ""Countess"", of\r\nLovelace"\r\nb,2026-04-22T12:00:00Z,\r\n')
+    read = accounts(
+        HEADER + b'a,2026-04-22T12:00:00Z,"Ada ""Countess"", of\r\nLovelace"\r\nb,2026-04-22T12:00:00Z,\r\n'
+    )
     assert read.rows[1]["full_name"] == 'Ada "Countess", of\r\nLovelace'
     assert read.rows[2]["full_name"] is None
     assert not read.problems

@@ -52,7 +52,9 @@ def _write(table: Table, rows: list[dict[str, Any]], folder: Path) -> list[Path]
     with paths[1].open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([c.name for c in table.columns])
-        writer.writerows([["" if row[c.name] is None else _said(c, row[c.name]) for c in table.columns] for row in rows])
+        writer.writerows(
+            [["" if row[c.name] is None else _said(c, row[c.name]) for c in table.columns] for row in rows]
+        )
     with paths[2].open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({c.name: _said(c, row[c.name]) for c in table.columns}) + "\n" for row in rows)
     return paths

@@ -48,9 +48,7 @@ def test_a_hash_above_two_to_the_53_stays_exact(usage: Reader) -> None:
         ("account_id", b'""', "is missing"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_refused_by_column(
-    usage: Reader, column: str, value: bytes, reason: str
-) -> None:
+def test_a_value_of_the_wrong_type_is_refused_by_column(usage: Reader, column: str, value: bytes, reason: str) -> None:
     read = usage(ROW % b"" + ROW % (b', "%s": %s' % (column.encode(), value)))
     assert read.problems == {(2, column): reason}
 

@@ -181,7 +181,10 @@ def test_a_text_of_ten_megabytes_is_refused_by_row(read: Reader) -> None:
     [
         ({"created_at": pa.array([NOON])}, r"column 'created_at' is int64, not time; write it as timestamp\[us, UTC\]"),
         ({"account_id": pa.array([1])}, "column 'account_id' is int64, not text; write it as string"),
-        ({"email_verified": pa.array(["yes"])}, "column 'email_verified' is string, not true or false; write it as bool"),
+        (
+            {"email_verified": pa.array(["yes"])},
+            "column 'email_verified' is string, not true or false; write it as bool",
+        ),
         ({"form_seconds": pa.array(["1.5"])}, "column 'form_seconds' is string, not number; write it as float64"),
         ({"ip": pa.array([["10.0.0.1"]])}, "column 'ip' is list.*, not text"),
         ({"emial": pa.array(["a"])}, "accounts has no column 'emial'"),

@@ -56,15 +56,17 @@ def test_a_time_that_cannot_be_kept_exactly_is_refused_with_the_reason(text: str
 
 
 moments = st.datetimes(
-    min_value=datetime(1, 1, 2),
-    max_value=datetime(9999, 12, 30),
+    min_value=datetime(1, 1, 2),  # noqa: DTZ001 - the strategy adds the zones
+    max_value=datetime(9999, 12, 30),  # noqa: DTZ001
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=14)), timezone(timedelta(hours=-9, minutes=-30))]),
 )
 
 
 @given(st.lists(moments, min_size=1, max_size=5))
 def test_every_moment_that_python_writes_is_read_back_to_the_microsecond(some: list[datetime]) -> None:
-    assert cells_of_texts(Kind.MOMENT, [at.isoformat() for at in some]).values.to_pylist() == [micros(at) for at in some]
+    assert cells_of_texts(Kind.MOMENT, [at.isoformat() for at in some]).values.to_pylist() == [
+        micros(at) for at in some
+    ]
 
 
 number_like = st.one_of(
