@@ -8,7 +8,6 @@ from concurrent.futures import Executor
 from threading import Condition
 from typing import Generic, TypeVar
 
-import grpc
 from google.protobuf.message import Message
 
 from service.rpc.decoding import RefusedMessage
@@ -38,7 +37,7 @@ class Intake(Generic[Request]):
                     item: Request | RefusedMessage = next(stream)
                 except RefusedMessage as refused:
                     item = refused
-                except (StopIteration, grpc.RpcError):  # the end, or the caller hung up
+                except StopIteration:
                     return
                 self._put(item)
         finally:
@@ -81,7 +80,7 @@ def batches(stream: Iterator[Request], readers: Executor) -> Iterator[list[Reque
     try:
         while taken := intake.take():
             yield taken
-        reading.result()  # a defect in reading is a failure of the call, not the end of its stream
+        reading.result()  # a caller that hung up, or a defect, is not the end of a stream
     finally:
         intake.close()
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
 import structlog
@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 _Result = TypeVar("_Result")
 _Behaviour = Callable[[Any, grpc.ServicerContext], Any]
-_Handler = grpc.RpcMethodHandler[Any, Any]
+_Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stubs only
 
 _FIT_FOR_LOGS = re.compile(r"[!-~]{1,200}")
 

@@ -108,7 +108,7 @@ class GatehouseServer:
             self._health.set(name, status)
 
     def drain(self, grace_s: float, notice_s: float = 0.0) -> None:
-        """Health says NOT_SERVING; after ``notice_s`` no new calls are taken; those under way get ``grace_s`` to end."""
+        """Health says NOT_SERVING; after ``notice_s`` new calls are refused; those under way get ``grace_s`` to end."""
         self._health.enter_graceful_shutdown()
         log.info("server_draining", grace_s=grace_s, calls=self._pools.calls.outstanding)
         time.sleep(notice_s)
