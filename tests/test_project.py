@@ -93,11 +93,11 @@ def imports_of(folder: str) -> dict[str, set[str]]:
 GOOGLE = {"google.protobuf": "protobuf", "google.rpc": "googleapis-common-protos"}
 
 
-@pytest.mark.parametrize(("folder", "lock"), [("service", "serving"), ("training", "training"), ("tests", "dev")])
+@pytest.mark.parametrize(
+    ("folder", "lock"), [("service", "serving"), ("training", "training"), ("tests", "dev"), ("benchmarks", "dev")]
+)
 def test_whatever_is_imported_is_declared(folder: str, lock: str) -> None:
     declared = {str(canonicalize_name(requirement.name)) for requirement in requirements_of(lock)}
-    if lock == "dev":
-        declared.add("packaging")  # pytest's own, and pinned with it
     owners = importlib.metadata.packages_distributions()
     undeclared = {}
     for name, files in imports_of(folder).items():
