@@ -13,6 +13,7 @@ import numpy as np
 from training.simulate.members import Crowd
 from training.simulate.places import places
 from training.simulate.rng import Bools, Ints, generator, pick, zipf
+from training.simulate.signup import Arrivals
 
 HOME, CARRIER, HOSTED, PUBLIC = range(4)
 FIRST_SLOT = np.array([0.66, 0.21, 0.07, 0.06])  # where people sign up
@@ -36,8 +37,9 @@ class AddressBook:
     carrier: Bools
 
 
-def allot(crowd: Crowd, country: Ints, main: Ints, counts: Ints) -> AddressBook:
-    """Give account i ``counts[i]`` addresses; ``main`` is each group's main country."""
+def allot(crowd: Crowd, arrivals: Arrivals, counts: Ints) -> AddressBook:
+    """Give account i ``counts[i]`` addresses."""
+    country = arrivals.country
     rng = generator(crowd.seed, "addresses")
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     slots = int(first[-1])
@@ -58,10 +60,15 @@ def allot(crowd: Crowd, country: Ints, main: Ints, counts: Ints) -> AddressBook:
             mine = (kind == pooled) & (where == index)
             pool = _homes(rng, np.full(max(2, int(expected / people)), index))
             four[mine] = pool[zipf(rng, len(pool), int(mine.sum()), 0.6)]
+    at_home = np.flatnonzero(arrivals.household >= 0)
+    lines, line = np.unique(arrivals.household[at_home], return_inverse=True)
+    four[first[at_home]] = _homes(rng, lines >> 24)[line]
+    kind[first[at_home]], where[first[at_home]] = HOME, country[at_home]
     six = (kind == HOME) & (rng.random(slots) < V6_HOMES)
+    six[first[at_home]] = False
     alone = np.flatnonzero((kind == HOME) & ~six & (crowd.population.group[owner] < 0))
     spots = Spots(four, first, country[owner], where, hosted, alone)
-    taken = _groups(crowd, spots, main)
+    taken = _groups(crowd, spots, arrivals.main)
     carrier = (kind == CARRIER) & ~taken
     text = _written(rng, four, where, np.flatnonzero(six & ~taken))
     return AddressBook(text, first, carrier[first[:-1]])

@@ -69,7 +69,7 @@ def sign_up(crowd: Crowd, arrivals: Arrivals, first_address: list[str]) -> Signu
         country=_unless([countries[c].code for c in home], rng, 0.05),
         ip=_unless(first_address, rng, 0.02),
         user_agent=[agents[a] for a in agent.tolist()],
-        device_id=_devices(crowd, rng),
+        device_id=_devices(crowd, arrivals.household, rng),
         accept_language=[
             _language(countries[c].languages, u) for c, u in zip(home, rng.random(size).tolist(), strict=True)
         ],
@@ -123,9 +123,10 @@ def _phones(rng: np.random.Generator, country: Ints, given: Bools) -> list[str |
     return found
 
 
-def _devices(crowd: Crowd, rng: np.random.Generator) -> list[str | None]:
+def _devices(crowd: Crowd, household: Ints, rng: np.random.Generator) -> list[str | None]:
     pooled = crowd.pooled("device", "devices_per_member")
-    own = np.arange(crowd.population.size) + 2**32
+    lent = (household >= 0) & (rng.random(crowd.population.size) < 0.4)
+    own = np.where(lent, household + 2**40, np.arange(crowd.population.size) + 2**32)
     words = mix(np.where(pooled >= 0, pooled, own), salt(crowd.seed, "device"))
     known = rng.random(crowd.population.size) >= 0.12
     return [f"{w:016x}" if ok else None for w, ok in zip(words.tolist(), known.tolist(), strict=True)]

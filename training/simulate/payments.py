@@ -66,14 +66,20 @@ def pay(crowd: Crowd, arrivals: Arrivals, paid_plan: Bools, stolen: Bools, end: 
     common_issuer = pick(common, places().shares, groups) * BINS + zipf(common, BINS, groups, 0.9)
     issuer = crowd.follow("bin", issuer, common_issuer)
     key = salt(crowd.seed, "card")
-    own = np.arange(size) + 2**32
-    card = mix(np.where(pooled >= 0, pooled, own), key)
-    in_pool = mix(np.maximum(pooled, 0), key + 1)
-    issuer = np.where(pooled >= 0, (in_pool % np.uint64(len(places().countries) * BINS)).astype(np.int64), issuer)
+    lent = (arrivals.household >= 0) & (rng.random(size) < 0.4)
+    own = np.where(lent, arrivals.household + 2**40, np.arange(size) + 2**32)
+    holder = np.where(pooled >= 0, pooled, own)
+    shared = (pooled >= 0) | lent
+    card = mix(holder, key)
+    # Whoever pays with a shared card shows the issuer that printed it: drawn from the card, not from the account.
+    weights = np.cumsum(places().shares) / places().shares.sum()
+    printed = np.where(lent, country, np.searchsorted(weights, unit(mix(holder, key + 1)), side="right"))
+    popular = (unit(mix(holder, key + 2)) ** 2.5 * BINS).astype(np.int64)
+    issuer = np.where(shared, printed * BINS + popular, issuer)
     funding = pick(rng, FUNDING_WEIGHTS, size)
     # One issuer's cards are mostly of one funding: virtual cards of a fintech are debit or prepaid for everybody.
     house = np.searchsorted(np.cumsum(FUNDING_WEIGHTS) / FUNDING_WEIGHTS.sum(), unit(mix(issuer, 7)), side="right")
-    funding = np.where((rng.random(size) < 0.7) | (pooled >= 0), house, funding)
+    funding = np.where((rng.random(size) < 0.7) | shared, house, funding)
     complaint = np.where(crowd.followers("stolen") | stolen, 0.55, 0.008)
     added = created + (np.exp(rng.normal(np.log(5.0), 2.0, size)) * HOUR).astype(np.int64)
     who = np.flatnonzero(pays)

@@ -11,16 +11,22 @@ from training.simulate.places import places
 from training.simulate.rng import DAY, HOUR, Floats, Ints, generator, pick
 from training.simulate.traces import hour_table
 
+HOUSEHOLDS = 0.05  # of people on their own share a line, and often a device or a card, with somebody at home
 LONGEST_SPAN = 0.35  # of the period: a split by time must find whole campaigns on each side
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """``created`` in microseconds and ``country`` (index into places) per account; ``main`` country per group."""
+    """When and where from: one element per account, but ``main``, one per group.
+
+    ``created`` is in microseconds, countries are indices into places, ``household`` is a number that people on their own
+    have in common when they live under one roof, -1 for others.
+    """
 
     created: Ints
     country: Ints
     main: Ints
+    household: Ints
 
 
 def arrive(crowd: Crowd, start: int, days: int) -> Arrivals:
@@ -48,7 +54,17 @@ def arrive(crowd: Crowd, start: int, days: int) -> Arrivals:
             moment = start + (at.astype(np.int64)) * DAY + _utc(hour, offset)
         latest = start + days * DAY - 1 - (own.random(count) * 6 * HOUR).astype(np.int64)
         created[group.members] = np.minimum(moment, latest)
-    return Arrivals(created, country, main)
+    return Arrivals(created, country, main, _households(crowd, country))
+
+
+def _households(crowd: Crowd, country: Ints) -> Ints:
+    """Couples, flatmates and families, always in one country."""
+    rng = generator(crowd.seed, "households")
+    size = crowd.population.size
+    shares = (crowd.population.group < 0) & (rng.random(size) < HOUSEHOLDS)
+    homes = np.maximum(np.bincount(country[shares], minlength=len(places().countries)) // 2, 1)
+    number = country * 2**24 + (rng.random(size) * homes[country]).astype(np.int64)
+    return np.where(shares, number, -1)
 
 
 def _utc(local_hour: Floats, offset: Floats) -> Ints:

@@ -64,7 +64,7 @@ def build(seed: int, *, accounts: int, days: int, campaigns: int, start: int, ex
     arrivals = arrive(crowd, start, days)
     end = start + days * DAY
     habits = draw_habits(crowd, arrivals, start=start, end=end, mean=exchanges_per_day)
-    book = allot(crowd, arrivals.country, arrivals.main, habits.addresses)
+    book = allot(crowd, arrivals, habits.addresses)
     alone = crowd.population.group < 0
     stolen = alone & (generator(seed, "stolen").random(accounts) < STOLEN)
     ids = opaque_ids(mix(np.arange(accounts), salt(seed, "account")), "a")

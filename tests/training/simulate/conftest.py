@@ -40,8 +40,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Written:
 
 @pytest.fixture
 def small() -> Callable[..., SimulationSummary]:
-    def write(out: Path, **wanted: int) -> SimulationSummary:
-        chosen = {"accounts": 500, "days": 5, "campaigns": 2, "seed": 3} | wanted
-        return simulate(out, **chosen, start=START)
+    def write(out: Path, *, accounts: int = 500, days: int = 5, campaigns: int = 2, seed: int = 3) -> SimulationSummary:
+        return simulate(out, accounts=accounts, days=days, campaigns=campaigns, seed=seed, start=START)
 
     return write
