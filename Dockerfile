@@ -25,7 +25,9 @@ RUN python -m venv --without-pip /opt/gatehouse \
 FROM build AS build-serving
 COPY pyproject.toml README.md NOTICE ./
 COPY service service
-RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
+# Entry points lead to training, which is not here: the image must not offer commands that it cannot load.
+RUN sed -i '/^\[project\.entry-points\./,/^$/d' pyproject.toml \
+    && /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /dist . \
     && /opt/build/bin/pip --python /opt/gatehouse/bin/python install --no-cache-dir --no-index --no-deps /dist/*.whl
 
 FROM build AS build-training
@@ -71,9 +73,9 @@ LABEL org.opencontainers.image.title="gatehouse" \
 COPY --from=build-serving /opt/gatehouse /opt/gatehouse
 COPY --from=starter /usr/share/gatehouse/starter /usr/share/gatehouse/starter
 USER 10001:10001
-# gRPC, Prometheus metrics, analysts' console.
-EXPOSE 50051 9464 8080
+# gRPC and Prometheus metrics.
+EXPOSE 50051 9464
 # The standard health service says NOT_SERVING until a model and the database are there.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-m", "service.client.health", "127.0.0.1:50051"]
-CMD ["serve", "--listen", "0.0.0.0:50051", "--metrics-listen", "0.0.0.0:9464", "--console-listen", "0.0.0.0:8080"]
+CMD ["serve", "--listen", "0.0.0.0:50051", "--metrics-listen", "0.0.0.0:9464"]
