@@ -17,11 +17,11 @@ from service.domain.errors import ArtefactProblem, NotReady
 from service.domain.records import ModelRecord
 from service.domain.time import micros
 from service.rpc.ports import UseCases
-from service.settings import Settings
+from service.settings import DEFAULT_DATABASE, Settings
 from service.signals.door import Door
 from service.signals.keyring import Keyring, local_keyring
 from service.signals.reference.tables import AddressTables
-from service.storage.store import Store
+from service.storage.store import Store, open_store
 from service.storage.writer import Writer
 from service.usecases.assessments import GetAssessment, ListAssessments
 from service.usecases.champion import Models
@@ -54,7 +54,9 @@ class App:
     @contextmanager
     def open(cls, settings: Settings, *, upgrade: bool) -> Iterator[App]:
         """The product on ``settings.database_url``; raises DatabaseProblem where that cannot be used as it is."""
-        store = Store.open(settings.database_url, segments=settings.segments(), upgrade=upgrade)
+        if upgrade and settings.database_url == DEFAULT_DATABASE:
+            settings.home().mkdir(parents=True, exist_ok=True)
+        store = open_store(settings.database_url, segments=settings.segments_url, upgrading=upgrade)
         app = cls(settings, store)
         try:
             yield app

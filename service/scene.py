@@ -16,10 +16,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
-from rich.console import Console
-from rich.table import Table
-
 from gatehouse.risk.v1 import (
     facts_pb2,
     labels_pb2,
@@ -29,6 +25,9 @@ from gatehouse.risk.v1 import (
     signals_pb2,
     signals_pb2_grpc,
 )
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.table import Table
 
 LISTEN = "127.0.0.1:50051"
 METRICS = "127.0.0.1:9464"
@@ -47,7 +46,8 @@ HOMES = (
 )
 BROWSERS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 Safari/605.1.15",
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
+    "Safari/605.1.15",
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
 )
 PROVIDERS = ("gmail.com", "outlook.com", "icloud.com", "gmx.de", "proton.me")
@@ -75,7 +75,8 @@ def main(arguments: Sequence[str]) -> int:
 def serve_and_play(arguments: Sequence[str]) -> int:
     """Starts ``gatehouse serve`` with ``arguments``, plays the scene from a second process, and serves until Ctrl-C."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "service.cli", "serve", "--listen", _free(LISTEN), "--metrics-listen", _free(METRICS)]
+    serve = (sys.executable, "-m", "service.cli", "serve")
+    command = [*serve, "--listen", _free(LISTEN), "--metrics-listen", _free(METRICS)]
     server = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)  # noqa: S603  our own command
     try:
         address = _ready(server)
@@ -238,7 +239,8 @@ def _table(
     for actor, before, after in zip(actors, first, second, strict=True):
         reasons = [reason.code for reason in after.reasons if reason.direction == scoring_pb2.DIRECTION_RAISES_RISK]
         links = [
-            f"{link.key_type} {link.linked_accounts}" + (f" ({link.confirmed_accounts} confirmed)" * bool(link.confirmed_accounts))
+            f"{link.key_type} {link.linked_accounts}"
+            + f" ({link.confirmed_accounts} confirmed)" * bool(link.confirmed_accounts)
             for link in sorted(after.links, key=lambda link: (-link.confirmed_accounts, link.linked_accounts))
             if link.key_type in ("device", "card", "mail_domain", "template", "phone", "mailbox", "ip")
         ]
@@ -262,7 +264,7 @@ def _how_to_call(address: str, seconds: float) -> str:
     return (
         f"\nGatehouse serves on {address} ({seconds:.0f} s from start to scene). Try it from another terminal:\n"
         f"  .venv/bin/buf curl --http2-prior-knowledge --protocol grpc \\\n"
-        f"    -d '{{\"account_id\": \"...\", \"page_size\": 5}}' \\\n"
+        f'    -d \'{{"account_id": "...", "page_size": 5}}\' \\\n'
         f"    http://{address}/gatehouse.risk.v1.ScoringService/ListAssessments     (make dev installs buf)\n"
         f"  grpcurl -plaintext {address} list\n"
         f"  .venv/bin/gatehouse models list;  .venv/bin/gatehouse features list;  .venv/bin/gatehouse doctor\n"

@@ -19,7 +19,7 @@ class Settings(BaseSettings):
     data_dir: Path | None = Field(
         None, description="where models, segments and the key file live; default: beside the SQLite file, or var/"
     )
-    segments_url: str | None = Field(None, description="fsspec URL of raw usage; default: DATA_DIR/segments")
+    segments_url: str | None = Field(None, description="fsspec URL of raw usage; default: beside the database file")
     retention_days: int = Field(400, ge=31, description="how long raw usage is kept")
     hmac_keys: str | None = Field(
         None,
@@ -46,10 +46,6 @@ class Settings(BaseSettings):
     def models_dir(self) -> Path:
         """Where model artefacts are written."""
         return self.home() / "models"
-
-    def segments(self) -> str:
-        """Where raw usage is written."""
-        return self.segments_url or str(self.home() / "segments")
 
     def keyring_file(self) -> Path:
         """Where generated keys live when the environment gives none."""

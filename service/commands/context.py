@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from service import log
 from service.app import App
 from service.domain.time import micros
-from service.settings import Settings
+from service.settings import DEFAULT_DATABASE, Settings
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -40,6 +40,11 @@ class Run:
         """The wired product on this run's database; ``upgrade``: bring an older schema up to date first."""
         with App.open(self.settings, upgrade=upgrade) as app:
             yield app
+
+    def make_default_home(self) -> None:
+        """Creates ``var/`` where the database is the default one; any other folder is the operator's to make."""
+        if self.settings.database_url == DEFAULT_DATABASE:
+            self.settings.home().mkdir(parents=True, exist_ok=True)
 
     def done(self, result: Mapping[str, Any], text: str = "") -> None:
         """Prints the result: with ``--json`` one object as the last line of standard output, else ``text``."""
@@ -98,7 +103,7 @@ def command_options(function: Callable[Concatenate[Run, P], R]) -> Callable[P, R
         help="Least level of the JSON log lines on standard error. [default: GATEHOUSE_LOG_LEVEL, else info]",
     )
     @functools.wraps(function)
-    def wrapper(*args: Any, database: str | None, as_json: bool, log_level: str | None, **kwargs: Any) -> R:  # noqa: ANN401
+    def wrapper(*args: Any, database: str | None, as_json: bool, log_level: str | None, **kwargs: Any) -> R:
         given = {"database_url": database, "log_level": log_level}
         settings = Settings(**{name: value for name, value in given.items() if value is not None})
         log.configure(settings.log_level)
@@ -112,7 +117,7 @@ class Moment(click.ParamType[int]):
 
     name = "time"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:  # noqa: ANN401
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Fails with a message that shows the form."""
         if isinstance(value, int):
             return value

@@ -7,7 +7,13 @@ import sys
 import click
 
 from service.commands.context import Run, command_options
+from service.storage.database import open_database
 from service.storage.schema import SchemaState, check, upgrade
+
+MEND = {
+    SchemaState.BEHIND: "run `gatehouse db upgrade`",
+    SchemaState.AHEAD: "a newer version of gatehouse made it; run that version",
+}
 
 
 @click.group("db")
@@ -19,24 +25,20 @@ def db_group() -> None:
 @command_options
 def upgrade_command(run: Run) -> None:
     """Create or upgrade the schema, under a lock: safe while others do the same."""
-    before, after = upgrade(run.settings.database_url)
-    changed = before != after
-    run.done(
-        {"ok": True, "before": before, "after": after, "changed": changed},
-        f"schema {after}" + (f" (was {before or 'empty'})" if changed else ", nothing to do"),
-    )
+    run.make_default_home()
+    changed = upgrade(open_database(run.settings.database_url))
+    run.done({"ok": True, "changed": changed}, "schema brought up to date" if changed else "schema is up to date")
 
 
 @db_group.command("check")
 @command_options
 def check_command(run: Run) -> None:
-    """Say whether the schema is up to date; exit code 1 if it is behind."""
-    state = check(run.settings.database_url)
-    ok = state.state is SchemaState.CURRENT
-    run.done(
-        {"ok": ok, "state": state.state.value, "found": state.found, "expected": state.expected},
-        f"schema {state.found or 'empty'}, this version expects {state.expected}: {state.state.value}"
-        + ("" if ok else "; run `gatehouse db upgrade`"),
-    )
-    if not ok:
+    """Say whether the schema is up to date; exit code 1 if it is not."""
+    state = check(open_database(run.settings.database_url))
+    findings = [] if state is SchemaState.OK else [MEND[state]]
+    run.done({"ok": not findings, "state": state.value, "findings": findings})
+    if state is not SchemaState.OK:
+        run.say(f"gatehouse: schema is {state.value}: {MEND[state]}")
         sys.exit(1)
+    if not run.as_json:
+        click.echo("schema is up to date")

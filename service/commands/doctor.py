@@ -14,14 +14,19 @@ import click
 
 from service.app import open_keyring, open_tables
 from service.commands.context import Run, command_options, now
+from service.commands.database import MEND
 from service.domain.errors import ArtefactProblem, GatehouseError
 from service.domain.time import rfc3339
 from service.signals.reference.tables import damaged
+from service.storage.database import open_database
 from service.storage.schema import SchemaState, check
 from service.usecases.champion import Serving
 
 OLD_TABLE_DAYS = 365
-SHOWN_VERSIONS = ("gatehouse", "grpcio", "lightgbm", "sqlalchemy", "numpy", "pyarrow", "phonenumbers", "publicsuffixlist")
+SHOWN_VERSIONS = (
+    *("gatehouse", "grpcio", "lightgbm", "sqlalchemy", "numpy", "pyarrow"),
+    *("phonenumbers", "publicsuffixlist"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +67,10 @@ def doctor_command(run: Run) -> None:
 
 
 def _database(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
-    state = check(run.settings.database_url)
-    facts["schema"] = {"state": state.state.value, "found": state.found, "expected": state.expected}
-    if state.state is not SchemaState.CURRENT:
-        yield Finding(
-            "database",
-            "error",
-            f"the schema is {state.found or 'empty'}, this version expects {state.expected}",
-            "run `gatehouse db upgrade`" if state.state is SchemaState.BEHIND else "run the newer version of gatehouse",
-        )
+    state = check(open_database(run.settings.database_url))
+    facts["schema"] = state.value
+    if state is not SchemaState.OK:
+        yield Finding("database", "error", f"the schema is {state.value}", MEND[state])
         return
     with run.app(upgrade=False) as app:
         newest = app.store.newest_fact()
@@ -79,7 +79,7 @@ def _database(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
 
 
 def _model(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
-    if check(run.settings.database_url).state is not SchemaState.CURRENT:
+    if check(open_database(run.settings.database_url)) is not SchemaState.OK:
         return
     with run.app(upgrade=False) as app:
         champion = app.store.champion()
@@ -127,7 +127,8 @@ def _keys(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
         )
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & 0o077:
-            yield Finding("keys", "error", f"{path.name} can be read by others (mode {mode:o})", f"chmod 600 {path.name}")
+            problem = f"{path.name} can be read by others (mode {mode:o})"
+            yield Finding("keys", "error", problem, f"chmod 600 {path.name}")
 
 
 def _tables(run: Run, facts: dict[str, object]) -> Iterator[Finding]:

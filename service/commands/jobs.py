@@ -6,6 +6,7 @@ import csv
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import click
 import orjson
@@ -44,7 +45,7 @@ SCHEMA = pa.schema(
 )
 @command_options
 def rescore_command(
-    run: Run, as_of: int | None, changed_since: int | None, everyone: bool, out: Path | None
+    run: Run, as_of: int | None, changed_since: int | None, out: Path | None, *, everyone: bool
 ) -> None:
     """Score known accounts again, record the assessments, and say what changed.
 
@@ -75,8 +76,8 @@ def warn_if_stale(run: Run, newest: int | None, as_of: int | None, moment: int) 
     """Warns where ``--as-of`` was left to now and the newest fact is more than a day older."""
     if as_of is None and newest is not None and moment - newest > DAY:
         run.say(
-            f"warning: the newest fact is of {rfc3339(newest)}, more than a day ago; windows that end now may be empty. "
-            f"Give --as-of {rfc3339(newest)} to look from there."
+            f"warning: the newest fact is of {rfc3339(newest)}, more than a day ago; windows that end now may be "
+            f"empty. Give --as-of {rfc3339(newest)} to look from there."
         )
 
 
@@ -88,7 +89,7 @@ class _Writer:
         self._part = path.with_name(f".{path.name}.part") if path else None
         self._parts: list[pa.Table] = []
 
-    def __enter__(self) -> _Writer:
+    def __enter__(self) -> Self:
         if self._path is not None and self._path.suffix not in (".parquet", ".csv", ".jsonl"):
             raise UsageError(f"--out {self._path}: the name must end in .parquet, .csv or .jsonl")
         if self._path is not None and not self._path.parent.is_dir():

@@ -29,7 +29,7 @@ def rotate_command(run: Run) -> None:
         return
     path = run.settings.keyring_file()
     if not path.exists():
-        raise UsageError(f"there is no keyring at {path} yet; the first `gatehouse serve` or `gatehouse import` makes one")
+        raise UsageError(f"there is no keyring at {path} yet; the first `gatehouse serve` or `import` makes one")
     keyring, _ = local_keyring(path, moment)
     rotated = keyring.rotated(moment)
     rotated.save(path)

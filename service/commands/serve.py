@@ -28,11 +28,9 @@ DEFAULT_METRICS = "127.0.0.1:9464"
     help=f"Prometheus metrics. [default: {DEFAULT_METRICS}, or a free port where that is taken]",
 )
 @click.option("--console-listen", metavar="HOST:PORT", help="The analysts' console: not in this version yet.")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Server processes: 1 in this version.")
+@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes: 1 in this version.")
 @command_options
-def serve_command(
-    run: Run, listen: str, metrics_listen: str | None, console_listen: str | None, workers: int
-) -> None:
+def serve_command(run: Run, listen: str, metrics_listen: str | None, console_listen: str | None, workers: int) -> None:
     """Answer calls until SIGTERM or Ctrl-C, then let those under way finish.
 
     Creates and upgrades its database. Where no model was promoted yet it uses the starter model, trained on simulated

@@ -18,12 +18,12 @@ Floats = NDArray[np.float64]
 
 
 def share(part: Int64s, whole: Int64s) -> Column:
-    """part / whole; NaN where there is nothing to have a share of."""
+    """Part / whole; NaN where there is nothing to have a share of."""
     return ratio(part.astype(np.float64), whole.astype(np.float64))
 
 
 def ratio(part: Floats, whole: Floats) -> Column:
-    """part / whole as float32; NaN where ``whole`` is not positive."""
+    """Part / whole as float32; NaN where ``whole`` is not positive."""
     positive = whole > 0
     return np.where(positive, part / np.where(positive, whole, 1.0), np.nan).astype(np.float32)
 

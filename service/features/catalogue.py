@@ -21,7 +21,7 @@ CUSTOM_KIND = "custom."
 
 
 def features_for(signal_names: Iterable[str] = (), link_kinds: Iterable[str] = ()) -> tuple[Feature, ...]:
-    """The catalogue and, behind it, the features of the customer's own signals and link kinds (``custom.<key_type>``)."""
+    """The catalogue, then features of the customer's own signals and link kinds (``custom.<key_type>``)."""
     own_links = [made for kind in sorted(set(link_kinds)) for made in linkage.custom_link_features(kind)]
     return (*FEATURES, *(custom.signal_feature(name) for name in sorted(set(signal_names))), *own_links)
 

@@ -54,7 +54,7 @@ class Serving:
 
     @classmethod
     def load(cls, directory: Path, *, manifest_sha256: str | None = None) -> Serving:
-        """The model in ``directory``; raises ArtefactProblem if its files or its features are not what they should be."""
+        """The model in ``directory``; raises ArtefactProblem if its files or features are not what they should be."""
         scorer = Scorer.load(directory, manifest_sha256=manifest_sha256)
         try:
             features = by_name(scorer.features)

@@ -13,16 +13,17 @@ import pyarrow as pa
 
 from service.domain.errors import UsageError
 from service.domain.facts import Int64s
+from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
 from service.usecases.interchange.aside import Aside
 from service.usecases.interchange.chunks import Chunk
 from service.usecases.interchange.loading import load
-from service.usecases.interchange.ports import CONFLICT, DUPLICATE, NEW, Bulk, Door, Store
+from service.usecases.interchange.ports import Bulk, Door, Store
 from service.usecases.interchange.problems import BadRow, FileProblem
 from service.usecases.interchange.schemas import LABELS
 from service.usecases.interchange.sources import Source, source, sources
 
 KEPT_BAD_ROWS = 1_000  # of a file of a hundred million, more would only fill the memory
-_CONFLICT = "the same came before with different content; the first is kept"
+_CONFLICT = "came before with different content, or its account was erased; the first is kept"
 
 
 @dataclass(slots=True)

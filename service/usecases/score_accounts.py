@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.domain.codes import hash64_many
 from service.domain.enums import Decision
 from service.domain.errors import AlreadyExists, FieldViolation, GatehouseError, InvalidInput, UnknownAccount
-from service.domain.facts import Int64s, OwnLinkFacts, PaymentFacts, SignalFacts, SignupFacts
+from service.domain.facts import Int64s, OwnLinkFacts
 from service.domain.records import Assessment, LinkSummary
 from service.domain.requests import ScoreRequest
 from service.features.columns import Columns
@@ -42,14 +42,13 @@ class Writes(Protocol):
     def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]: ...
 
 
-@dataclass(frozen=True, slots=True)
 class ScoreAccounts:
     """The deed, wired to its rooms. Safe to call from many threads."""
 
-    reads: Reads
-    writes: Writes
-    door: Door
-    models: Models
+    def __init__(self, reads: Reads, writes: Writes, door: Door, models: Models) -> None:
+        self.reads, self.writes, self.door, self.models = reads, writes, door, models
+        # Most requests bring no payments, links or signals, and laying out three empty batches took 0.3 ms.
+        self._none = (door.payments([], 0)[0], door.links([], 0)[0], door.signals([], 0)[0])
 
     def __call__(self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float) -> list[Answer]:
         """An assessment, already durable, or an error, for each request in order; one bad request fails alone.
@@ -58,7 +57,7 @@ class ScoreAccounts:
         """
         serving = self.models.current()
         answers: list[Answer | None] = [None] * len(requests)
-        entered = _enter(self.door, requests, now, answers)
+        entered = self._enter(requests, now, answers)
         live = [i for i, answer in enumerate(answers) if answer is None]
         if live:
             made = self._assess(serving, [requests[i] for i in live], entered, now)
@@ -119,6 +118,46 @@ class ScoreAccounts:
             )
         return answers
 
+    def _enter(self, requests: Sequence[ScoreRequest], now: int, answers: list[Answer | None]) -> _Entered:
+        for i, request in enumerate(requests):
+            violations = _misaddressed(request)
+            if violations:
+                answers[i] = InvalidInput(*violations)
+        places = [i for i, answer in enumerate(answers) if answer is None]
+        signups = [(i, s) for i in places if (s := requests[i].signup) is not None]
+        payments = [(i, j, p) for i in places for j, p in enumerate(requests[i].payments)]
+        links = [(i, j, k) for i in places for j, k in enumerate(requests[i].links)]
+        signals = [(i, j, s) for i in places for j, s in enumerate(requests[i].signals)]
+        signup_facts, bad_signups = self.door.signups([s for _, s in signups], now)
+        payment_facts, bad_payments = (
+            self.door.payments([p for _, _, p in payments], now) if payments else (self._none[0], [])
+        )
+        link_facts, bad_links = self.door.links([k for _, _, k in links], now) if links else (self._none[1], [])
+        signal_facts, bad_signals = (
+            self.door.signals([s for _, _, s in signals], now) if signals else (self._none[2], [])
+        )
+        wrong: dict[int, list[FieldViolation]] = {}
+        for bad in bad_signups:
+            wrong.setdefault(signups[bad.row][0], []).append(FieldViolation(f"signup.{bad.field}", bad.reason))
+        for name, rows, rejections in (
+            ("payments", payments, bad_payments),
+            ("links", links, bad_links),
+            ("signals", signals, bad_signals),
+        ):
+            for bad in rejections:
+                i, j = rows[bad.row][0], rows[bad.row][1]
+                wrong.setdefault(i, []).append(FieldViolation(f"{name}[{j}].{bad.field}", bad.reason))
+        for i, found in wrong.items():
+            answers[i] = InvalidInput(*found)
+        return _Entered(
+            Brought(signup_facts, payment_facts, link_facts.links, signal_facts),
+            link_facts,
+            _owners([i for i, _ in signups], bad_signups),
+            _owners([i for i, _, _ in payments], bad_payments),
+            _owners([i for i, _, _ in links], bad_links),
+            _owners([i for i, _, _ in signals], bad_signals),
+        )
+
     def _explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> list[Answer]:
         out = list(answers)
         for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
@@ -160,44 +199,6 @@ class _Entered:
     signal_of: Int64s
 
 
-_Part = TypeVar("_Part", SignupFacts, PaymentFacts, SignalFacts, OwnLinkFacts)
-
-
-def _enter(door: Door, requests: Sequence[ScoreRequest], now: int, answers: list[Answer | None]) -> _Entered:
-    for i, request in enumerate(requests):
-        violations = _misaddressed(request)
-        if violations:
-            answers[i] = InvalidInput(*violations)
-    places = [i for i, answer in enumerate(answers) if answer is None]
-    signups = [(i, s) for i in places if (s := requests[i].signup) is not None]
-    payments = [(i, j, p) for i in places for j, p in enumerate(requests[i].payments)]
-    links = [(i, j, k) for i in places for j, k in enumerate(requests[i].links)]
-    signals = [(i, j, s) for i in places for j, s in enumerate(requests[i].signals)]
-    signup_facts, bad_signups = door.signups([s for _, s in signups], now)
-    payment_facts, bad_payments = door.payments([p for _, _, p in payments], now)
-    link_facts, bad_links = door.links([k for _, _, k in links], now)
-    signal_facts, bad_signals = door.signals([s for _, _, s in signals], now)
-    wrong: dict[int, list[FieldViolation]] = {}
-    for bad in bad_signups:
-        wrong.setdefault(signups[bad.row][0], []).append(FieldViolation(f"signup.{bad.field}", bad.reason))
-    for name, rows, rejections in (
-        ("payments", payments, bad_payments),
-        ("links", links, bad_links),
-        ("signals", signals, bad_signals),
-    ):
-        for bad in rejections:
-            i, j = rows[bad.row][0], rows[bad.row][1]
-            wrong.setdefault(i, []).append(FieldViolation(f"{name}[{j}].{bad.field}", bad.reason))
-    for i, found in wrong.items():
-        answers[i] = InvalidInput(*found)
-    return _Entered(
-        Brought(signup_facts, payment_facts, link_facts.links, signal_facts),
-        link_facts,
-        _owners([i for i, _ in signups], bad_signups),
-        _owners([i for i, _, _ in payments], bad_payments),
-        _owners([i for i, _, _ in links], bad_links),
-        _owners([i for i, _, _ in signals], bad_signals),
-    )
 
 
 def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
