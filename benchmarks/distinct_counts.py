@@ -54,10 +54,10 @@ def main() -> int:
                 errors["hll"].append(abs(sketch.get_estimate() - size) / size)
         shown = "".join(f"{100 * float(np.mean(e)):>10.1f}" if e else f"{'-':>10}" for e in errors.values())
         print(f"{size:>9}{shown}")
-    words = rng.integers(-(2**62), 2**62, (100_000, 4))
+    many = rng.integers(-(2**62), 2**62, (100_000, 4))
     at = time.perf_counter()
-    np.bitwise_or.reduceat(words, np.arange(0, len(words), HOURS), axis=0)
-    print(f"merging {HOURS} hourly bitmaps of 256 bits: {(time.perf_counter() - at) / (len(words) / HOURS) * 1e6:.2f} us")
+    np.bitwise_or.reduceat(many, np.arange(0, len(many), HOURS), axis=0)
+    print(f"merging {HOURS} hourly bitmaps of 256 bits: {(time.perf_counter() - at) / (len(many) / HOURS) * 1e6:.2f} us")
     if hll_sketch is not None:
         from datasketches import hll_union  # noqa: PLC0415
 

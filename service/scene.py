@@ -46,10 +46,10 @@ HOMES = (
 )
 BROWSERS = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
-    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.6 "
-    "Safari/605.1.15",
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Safari/604.1",
     "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0",
 )
+SHOWN_KEYS = ("device", "card", "mail_domain", "template", "phone", "mailbox", "ip")
 PROVIDERS = ("gmail.com", "outlook.com", "icloud.com", "gmx.de", "proton.me")
 
 
@@ -239,10 +239,9 @@ def _table(
     for actor, before, after in zip(actors, first, second, strict=True):
         reasons = [reason.code for reason in after.reasons if reason.direction == scoring_pb2.DIRECTION_RAISES_RISK]
         links = [
-            f"{link.key_type} {link.linked_accounts}"
-            + f" ({link.confirmed_accounts} confirmed)" * bool(link.confirmed_accounts)
+            f"{link.key_type} {link.linked_accounts}{_confirmed(link)}"
             for link in sorted(after.links, key=lambda link: (-link.confirmed_accounts, link.linked_accounts))
-            if link.key_type in ("device", "card", "mail_domain", "template", "phone", "mailbox", "ip")
+            if link.key_type in SHOWN_KEYS
         ]
         table.add_row(
             actor.account_id,
@@ -254,6 +253,10 @@ def _table(
             ", ".join(links[:3]) or "-",
         )
     return table
+
+
+def _confirmed(link: scoring_pb2.LinkSummary) -> str:
+    return f" ({link.confirmed_accounts} confirmed)" if link.confirmed_accounts else ""
 
 
 def _word(assessment: scoring_pb2.Assessment) -> str:

@@ -105,7 +105,7 @@ def command_options(function: Callable[Concatenate[Run, P], R]) -> Callable[P, R
     @functools.wraps(function)
     def wrapper(*args: Any, database: str | None, as_json: bool, log_level: str | None, **kwargs: Any) -> R:
         given = {"database_url": database, "log_level": log_level}
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings().model_copy(update={name: value for name, value in given.items() if value is not None})
         log.configure(settings.log_level)
         return function(Run(settings, as_json), *args, **kwargs)
 

@@ -48,7 +48,8 @@ def list_command(run: Run, family: str | None) -> None:
         table.add_column("gain", justify="right")
         for row in rows:
             gain = "-" if row["gain"] is None else f"{float(row['gain']):.2%}"
-            table.add_row(row["name"], row["family"], row["meaning"], row["unit"], row["source"], gain)
+            shown_row = (str(row[name]) for name in ("name", "family", "meaning", "unit", "source"))
+            table.add_row(*shown_row, gain)
         Console(file=sys.stdout, width=None if sys.stdout.isatty() else 200).print(table)
 
 

@@ -108,7 +108,7 @@ def burstiness(c: Columns, window: str) -> Column:
     n = np.maximum(hours, 1).astype(np.float64)
     mean = _count(c, "requests", window) / n
     variance = np.maximum(_count(c, "requests_sq", window) / n - mean * mean, 0.0)
-    return np.where(hours >= 2, ratio(variance, mean), np.float32(np.nan))
+    return known_where(hours >= 2, ratio(variance, mean))
 
 
 @windowed("24h", "7d", unit="minutes", source="usage", reason=USAGE_RHYTHM)
@@ -117,7 +117,7 @@ def gap(c: Columns, window: str) -> Column:
     count = _count(c, "requests", window)
     some = count >= 2
     span = np.where(some, _count(c, "last_at", window), 0) - np.where(some, _count(c, "first_at", window), 0)
-    return np.where(some, ratio(span / MINUTE, (count - 1).astype(np.float64)), np.float32(np.nan))
+    return known_where(some, ratio(span / MINUTE, (count - 1).astype(np.float64)))
 
 
 @windowed("7d", unit="minutes of the hour", source="usage", reason=USAGE_RHYTHM)
@@ -142,7 +142,7 @@ def night_share(c: Columns, window: str) -> Column:
     night = np.zeros(len(c), np.int64)
     for hour, count in enumerate(_hours(c, window)):
         night += np.where((hour + shift) % 24 < NIGHT_HOURS.stop, count, 0)
-    return np.where(known, share(night, _count(c, "requests", window)), np.float32(np.nan))
+    return known_where(known, share(night, _count(c, "requests", window)))
 
 
 @windowed("24h", "7d", unit="addresses", source="usage", reason=NETWORK)
@@ -241,8 +241,8 @@ def idle(c: Columns) -> Column:
 @feature(unit="share", source="usage, accounts", reason=USAGE_RHYTHM)
 def active_hour_share(c: Columns) -> Column:
     """Share of the account's hours since signup that saw an exchange."""
-    age = np.maximum((c.as_of - c.created_at) / HOUR, 1.0)
-    return np.where(c.known, ratio(_count(c, "active_hours", "life").astype(np.float64), age), np.float32(np.nan))
+    age = np.maximum((c.as_of - c.created_at) / HOUR, 1.0).astype(np.float64)
+    return known_where(c.known, ratio(_count(c, "active_hours", "life").astype(np.float64), age))
 
 
 FEATURES: tuple[Feature, ...] = (

@@ -114,5 +114,5 @@ class Rescore:
                 links=link_summaries(columns, i, serving.kinds),
                 rules=decided.rules[i],
             )
-            for i in np.flatnonzero(columns.known)
+            for i in np.flatnonzero(columns.known).tolist()
         ]

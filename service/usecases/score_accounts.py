@@ -14,6 +14,7 @@ from service.domain.codes import hash64_many
 from service.domain.enums import Decision
 from service.domain.errors import AlreadyExists, FieldViolation, GatehouseError, InvalidInput, UnknownAccount
 from service.domain.facts import Int64s, OwnLinkFacts
+from service.domain.raw import Link, Payment, Signal, Signup
 from service.domain.records import Assessment, LinkSummary
 from service.domain.requests import ScoreRequest
 from service.features.columns import Columns
@@ -77,15 +78,16 @@ class ScoreAccounts:
         account = hash64_many([request.account_id for request in requests])
         brought = entered.brought
         history = self.reads.history(np.unique(account), now, np.unique(brought.links().key))
-        stored = ([], [], [])
+        none = np.empty(0, np.int64)
+        paid, said = none, none
         if len(brought.payments) or len(brought.signals):
-            stored = self.reads.known_events(brought.payments.event, brought.signals.event, np.empty(0, np.int64))
+            paid, said, _ = self.reads.known_events(brought.payments.event, brought.signals.event, none)
         history = overlay(
             history,
             brought,
             now,
-            payments=_first_new(brought.payments.event, stored[0]),
-            signals=_first_new(brought.signals.event, stored[1]),
+            payments=_first_new(brought.payments.event, paid),
+            signals=_first_new(brought.signals.event, said),
         )
         columns = serving.columns(history, account, np.full(len(account), now, np.int64))
         answers: list[Answer] = []
@@ -202,7 +204,9 @@ class _Entered:
 
 
 def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
-    said = [("signup", request.signup)] if request.signup else []
+    said: list[tuple[str, Signup | Payment | Link | Signal]] = []
+    if request.signup is not None:
+        said.append(("signup", request.signup))
     said += [(f"payments[{j}]", p) for j, p in enumerate(request.payments)]
     said += [(f"links[{j}]", k) for j, k in enumerate(request.links)]
     said += [(f"signals[{j}]", s) for j, s in enumerate(request.signals)]
@@ -218,11 +222,11 @@ def _owners(owners: Sequence[int], rejections: Sequence[Rejection]) -> Int64s:
     return np.array([owner for row, owner in enumerate(owners) if row not in rejected], np.int64)
 
 
-def _first_new(events: Int64s, stored: Int64s | list[int]) -> Int64s:
+def _first_new(events: Int64s, stored: Int64s) -> Int64s:
     """Rows of the events that are not stored, the first of each."""
     _, first = np.unique(events, return_index=True)
     rows = np.sort(first)
-    return rows[~np.isin(events[rows], np.asarray(stored, np.int64))].astype(np.int64)
+    return rows[~np.isin(events[rows], stored)].astype(np.int64)
 
 
 def _arrival(answer: Answer, entered: _Entered, request: int, now: int) -> Arrival:
