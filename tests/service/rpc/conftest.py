@@ -45,6 +45,7 @@ class Memory:
     assessments: dict[str, Assessment] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
     batches: list[int] = field(default_factory=list)  # how many requests each call of score_accounts had
+    failures: list[GatehouseError] = field(default_factory=list)  # raised one after the other before anything is done
     hold: threading.Event | None = None  # scoring waits for it
     waits: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # one for each that waits
 
@@ -52,6 +53,8 @@ class Memory:
         self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float
     ) -> list[Assessment | GatehouseError]:
         self.batches.append(len(requests))
+        if self.failures:
+            raise self.failures.pop(0)
         if self.hold is not None:
             self.waits.release()
             self.hold.wait(60)
