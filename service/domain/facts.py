@@ -8,7 +8,7 @@ microseconds. A key or hash of 0 means "not said" (``present`` masks are not nee
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,16 +166,18 @@ class SignalFacts:
 
 @dataclass(frozen=True, slots=True)
 class OwnLinkFacts:
-    """``n`` of the customer's own linking keys, as events."""
+    """``n`` of the customer's own linking keys, as events; row i of ``links`` is event i's."""
 
     event: Int64s
     content: Int64s
     links: LinkFacts
     kinds: tuple[str, ...]  # every kind name that occurs, once, as ``custom.<key_type>``
+    older: LinkFacts = field(default_factory=LinkFacts.empty)  # the same links under secrets that were rotated away
 
     def __len__(self) -> int:
         return len(self.event)
 
     def take(self, rows: NDArray[np.intp]) -> OwnLinkFacts:
         """Some of the rows; ``kinds`` stay those of the whole batch."""
-        return OwnLinkFacts(self.event[rows], self.content[rows], self.links.take(rows), self.kinds)
+        links = self.links.take(rows)
+        return OwnLinkFacts(self.event[rows], self.content[rows], links, self.kinds, self.older.of(links.account))

@@ -63,13 +63,17 @@ PROFILE: tuple[ProfileFact, ...] = (
     ProfileFact("name_vowels", "Share of vowels among the letters a-z of the name, accents removed", "share"),
     ProfileFact("phone_given", "A phone number was given", "flag"),
     ProfileFact("phone_valid", "The phone number can exist by its country's numbering plan", "flag"),
-    ProfileFact("phone_kind", "0 fixed, 1 mobile, 2 fixed or mobile, 3 VoIP, 4 service, 5 personal, 6 other", "category"),
+    ProfileFact(
+        "phone_kind", "0 fixed, 1 mobile, 2 fixed or mobile, 3 VoIP, 4 service, 5 personal, 6 other", "category"
+    ),
     ProfileFact("phone_country", "Country of the phone number", "category"),
     ProfileFact("phone_country_agrees", "The phone number is of the account's country", "flag"),
     ProfileFact("phone_variety", "Distinct digits of the national number", "digits"),
     ProfileFact("ip_version", "Version of the Internet protocol, 4 or 6", "version"),
     ProfileFact("ip_kind", "0 unlisted, 1 data centre, 2 CDN, 3 VPN, 4 Tor, 5 crawler, 6 not public", "category"),
-    ProfileFact("ip_hosted", "The address is a data centre's, VPN's or Tor exit's, or its network hosts servers", "flag"),
+    ProfileFact(
+        "ip_hosted", "The address is a data centre's, VPN's or Tor exit's, or its network hosts servers", "flag"
+    ),
     ProfileFact("ip_anonymous", "The address is a VPN's or a Tor exit", "flag"),
     ProfileFact("ip_country", "Country of the address", "category"),
     ProfileFact("ip_country_agrees", "The address is in the account's country", "flag"),

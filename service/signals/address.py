@@ -5,16 +5,19 @@ from __future__ import annotations
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_address
+from math import nan
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.parsed import ParsedAddress
-from service.domain.profile import country_number
 from service.signals.reference.tables import AddressTables
 
 LONGEST = 64
 NOT_PUBLIC = 6  # the profile's ip_kind of private, loopback and documentation addresses
+
+_ANONYMOUS = (3, 4)  # VPN and Tor
 
 _MAPPED = bytes(10) + b"\xff\xff"
 
@@ -42,26 +45,39 @@ def canonical(address: ParsedAddress) -> str:
     return socket.inet_ntop(socket.AF_INET if address.version == 4 else socket.AF_INET6, address.packed)
 
 
-def address_facts(
-    addresses: Sequence[ParsedAddress], tables: AddressTables
-) -> tuple[NDArray[np.float32], list[str | None]]:
-    """Profile facts of m addresses and their countries.
+class AddressFacts(NamedTuple):
+    """Profile facts of one address, and the country in which it is."""
 
-    Columns of the (m, 6) array: ``ip_version``, ``ip_kind``, ``ip_hosted``, ``ip_anonymous``, ``ip_country``,
-    ``ip_network_size``.
-    """
+    version: float
+    kind: float
+    hosted: float
+    anonymous: float
+    network_size: float
+    country: str | None  # None: no table knows
+
+
+NO_ADDRESS = AddressFacts(nan, nan, nan, nan, nan, None)
+
+
+def address_facts(addresses: Sequence[ParsedAddress], tables: AddressTables) -> list[AddressFacts]:
+    """Facts of each address."""
     texts = [canonical(address) for address in addresses]
     found = tables.look_up(addresses, texts)
-    countries = tables.countries(texts)
-    public = np.array([ip_address(text).is_global for text in texts], bool)
-    facts = np.full((len(addresses), 6), np.nan, np.float32)
-    facts[:, 0] = [address.version for address in addresses]
-    facts[:, 1] = np.where((found.kind == 0) & ~public, NOT_PUBLIC, found.kind)
-    facts[:, 2] = found.hosted
-    facts[:, 3] = (found.kind == 3) | (found.kind == 4)
-    facts[:, 4] = [country_number(country) if country else np.nan for country in countries]
-    facts[:, 5] = found.network_size
-    return facts, countries
+    facts = []
+    for address, text, country, kind, hosts, size in zip(
+        addresses,
+        texts,
+        tables.countries(texts),
+        found.kind.tolist(),
+        found.hosted.tolist(),
+        found.network_size.tolist(),
+        strict=True,
+    ):
+        shown = NOT_PUBLIC if kind == 0 and not ip_address(text).is_global else kind
+        facts.append(
+            AddressFacts(float(address.version), float(shown), float(hosts), float(kind in _ANONYMOUS), size, country)
+        )
+    return facts
 
 
 def hosted(addresses: Sequence[ParsedAddress], tables: AddressTables) -> NDArray[np.int64]:

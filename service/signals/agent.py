@@ -92,8 +92,10 @@ def read_agent(text: str) -> Agent:
     )
 
 
-def agent_facts(text: str, created_at: int) -> AgentFacts:
-    """Profile facts of a user agent at the moment ``created_at``."""
+def agent_facts(text: str | None, created_at: int) -> AgentFacts:
+    """Profile facts of a user agent, if one was named, at the moment ``created_at``."""
+    if text is None:
+        return NO_AGENT
     agent = read_agent(text)
     behind = max(0.0, created_at / DAY - agent.superseded_on) / _MONTH if agent.superseded_on > 0 else np.nan
     return AgentFacts(1.0, agent.automated, agent.family, agent.system, agent.mobile, behind)

@@ -46,13 +46,26 @@ class Texts:
         return Texts([self.values[i] for i in np.flatnonzero(used[:-1])], places[codes])
 
     def spread(self, per_value: NDArray[Any], missing: float) -> NDArray[Any]:
-        """``per_value[code]`` for each row and ``missing`` where nothing was said; first axes (n,)."""
-        tail = np.full((1, *per_value.shape[1:]), missing, per_value.dtype)
-        spread: NDArray[Any] = np.concatenate([per_value, tail])[self.codes]
+        """``per_value[code]`` for each row and ``missing`` where nothing was said; shape (n,)."""
+        if not len(per_value):
+            return np.full(len(self.codes), missing, per_value.dtype)
+        spread: NDArray[Any] = per_value[self.codes]
+        spread[self.codes < 0] = missing
         return spread
+
+    def said_at(self, row: int) -> bool:
+        """Whether the row has a value."""
+        return bool(self.codes[row] >= 0)
+
+    def row(self, row: int) -> str | None:
+        """The value of one row."""
+        code = self.codes[row]
+        return self.values[code] if code >= 0 else None
 
     def rows(self) -> list[str]:
         """The value of each row; every row must have one."""
+        if len(self.values) == len(self.codes) and (np.diff(self.codes) == 1).all():
+            return self.values
         return [self.values[code] for code in self.codes.tolist()]
 
 
@@ -62,6 +75,10 @@ class Numbers:
 
     values: Int64s
     said: Mask
+
+    def said_at(self, row: int) -> bool:
+        """Whether the row has a value."""
+        return bool(self.said[row])
 
     def keep(self, rows: Int64s) -> Numbers:
         """The column of these rows alone."""
@@ -75,6 +92,10 @@ class Reals:
     values: Float64s
     said: Mask
 
+    def said_at(self, row: int) -> bool:
+        """Whether the row has a value."""
+        return bool(self.said[row])
+
     def keep(self, rows: Int64s) -> Reals:
         """The column of these rows alone."""
         return Reals(self.values[rows], self.said[rows])
@@ -87,6 +108,9 @@ class Batch(Protocol):
 
     def texts(self, name: str) -> Texts:
         """A column of text; enumerations by their lower-case word."""
+
+    def ids(self, name: str) -> Texts:
+        """The same for texts that hardly ever repeat: its ``values`` may hold one twice."""
 
     def integers(self, name: str) -> Numbers:
         """A column of integers, moments (microseconds), flags (0 and 1) or unsigned hashes (two's complement)."""
@@ -106,13 +130,16 @@ class Records:
 
     def texts(self, name: str) -> Texts:
         """See ``Batch``."""
-        codes = np.full(len(self._records), -1, np.int64)
         places: dict[str, int] = {}
-        for row, record in enumerate(self._records):
-            value = getattr(record, name)
-            if value:
-                codes[row] = places.setdefault(value.value if isinstance(value, Enum) else value, len(places))
-        return Texts(list(places), codes)
+        codes = [
+            places.setdefault(value.value if isinstance(value, Enum) else value, len(places)) if value else -1
+            for value in [getattr(record, name) for record in self._records]
+        ]
+        return Texts(list(places), np.array(codes, np.int64))
+
+    def ids(self, name: str) -> Texts:
+        """See ``Batch``."""
+        return self.texts(name)
 
     def integers(self, name: str) -> Numbers:
         """See ``Batch``."""
@@ -142,6 +169,14 @@ class Columns:
         column = self._table.column(name)
         return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
 
+    def ids(self, name: str) -> Texts:
+        """See ``Batch``."""
+        column = self._column(name)
+        if column is None or column.null_count or not pa.types.is_string(column.type):
+            return self.texts(name)
+        values = _decoded(column)
+        return self.texts(name) if "" in values else Texts(values, np.arange(len(values)))
+
     def texts(self, name: str) -> Texts:
         """See ``Batch``. Bytes that are not UTF-8 come through as lone surrogates, for the door to refuse."""
         column = self._column(name)
@@ -151,11 +186,7 @@ class Columns:
             column = column.cast(column.type.value_type)
         encoded = column.dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-        try:
-            values = encoded.dictionary.to_pylist()
-        except UnicodeDecodeError:
-            raw = encoded.dictionary.view(pa.binary() if pa.types.is_string(column.type) else pa.large_binary())
-            values = [value.decode("utf-8", "surrogateescape") for value in raw.to_pylist()]
+        values = _decoded(encoded.dictionary)
         if "" in values:
             codes = np.where(codes == values.index(""), -1, codes)
         return Texts(values, codes)
@@ -182,6 +213,16 @@ class Columns:
         said = pc.is_valid(column).to_numpy(zero_copy_only=False)
         dense = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
         return Reals(dense.astype(np.float64), said)
+
+
+def _decoded(texts: Any) -> list[str]:
+    """The values of an Arrow array of strings without nulls."""
+    try:
+        values: list[str] = texts.to_pylist()
+    except UnicodeDecodeError:
+        raw = texts.view(pa.binary() if pa.types.is_string(texts.type) else pa.large_binary())
+        values = [value.decode("utf-8", "surrogateescape") for value in raw.to_pylist()]
+    return values
 
 
 def _signed(value: int) -> int:

@@ -57,11 +57,15 @@ class Checks:
 
     def refuse(self, rows: Mask, field: str, reason: str) -> None:
         """Refuses the rows marked True."""
+        if not rows.any():
+            return
         self._found += [Rejection(int(row), field, reason) for row in np.flatnonzero(rows)]
 
     def texts(self, field: str, longest: int, *, required: bool = False, printable: bool = False) -> Texts:
         """A text column of at most ``longest`` characters, without control characters where ``printable``."""
-        column = self._batch.texts(field)
+        return self._sound(self._batch.texts(field), field, longest, required=required, printable=printable)
+
+    def _sound(self, column: Texts, field: str, longest: int, *, required: bool, printable: bool) -> Texts:
         if required:
             self.refuse(~column.said, field, "must not be empty")
         if _all_sound(column.values, longest, printable=printable):
@@ -71,8 +75,12 @@ class Checks:
         return column
 
     def ids(self, field: str) -> Texts:
-        """A required identifier."""
+        """A required identifier that many rows share."""
         return self.texts(field, ID_LENGTH, required=True, printable=True)
+
+    def unique_ids(self, field: str) -> Texts:
+        """A required identifier that is another one in every row."""
+        return self._sound(self._batch.ids(field), field, ID_LENGTH, required=True, printable=True)
 
     def parsed(self, field: str, longest: int, problem: Callable[[str], str | None]) -> Texts:
         """A text column whose every value ``problem`` finds nothing wrong with."""
@@ -122,7 +130,9 @@ class Checks:
         return column
 
     def _refuse_values(self, field: str, column: Texts, problems: list[str | None]) -> None:
-        for reason in {problem for problem in problems if problem}:
+        if not any(problems):
+            return
+        for reason in sorted({problem for problem in problems if problem}):
             wrong = np.array([problem == reason for problem in problems], bool)
             self.refuse(column.spread(wrong, missing=False), field, reason)
 

@@ -61,6 +61,8 @@ class Keyring:
 
     def active(self, now: int) -> tuple[LinkSecret, ...]:
         """The secrets that facts arriving at ``now`` are keyed under: the current one, and those not yet outlived."""
+        if len(self.secrets) == 1:
+            return self.secrets
         outlived = [new.since + LONGEST_WINDOW <= now for new in self.secrets]
         return (self.secrets[0], *(old for old, gone in zip(self.secrets[1:], outlived, strict=False) if not gone))
 

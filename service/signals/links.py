@@ -8,59 +8,74 @@ from typing import Any
 import numpy as np
 
 from service.domain.codes import code32
-from service.domain.facts import Int32s, Int64s, LinkFacts
+from service.domain.facts import Int64s, LinkFacts
 from service.signals.batch import Texts
 from service.signals.pseudonymise import Pseudonymiser
 
 KeyFunction = Callable[[Any], str | None]
 
 
-def keys_of(kind: str, values: Sequence[str | None], codes: Int64s, pseudonymiser: Pseudonymiser, now: int) -> Int64s:
-    """Link keys of n rows, of which row i shows ``values[codes[i]]``; a code of -1 and a value of None show nothing.
+class LinkCollector:
+    """Gathers the links of a batch whose rows each have one account and one moment."""
 
-    Shape (secrets active at ``now``, n); 0: no key.
+    def __init__(self, pseudonymiser: Pseudonymiser, now: int) -> None:
+        self._pseudonymiser = pseudonymiser
+        self._now = now
+        self._rows: list[int] = []
+        self._kinds: list[int] = []
+        self._keys: list[int] = []
+
+    def add(self, functions: Sequence[KeyFunction], parsed: Sequence[Any], codes: Sequence[int]) -> None:
+        """Row i shows ``parsed[codes[i]]`` and nothing where the code is -1; None among ``parsed`` has no keys."""
+        for function in functions:
+            self.add_kind(function.__name__, [None if value is None else function(value) for value in parsed], codes)
+
+    def add_kind(self, kind: str, canonical: Sequence[str | None], codes: Sequence[int]) -> None:
+        """The same for one kind whose values are already strings."""
+        there = [place for place, value in enumerate(canonical) if value is not None]
+        if not there:
+            return
+        number = code32(kind)
+        values = [canonical[place] or "" for place in there]
+        for hashed in self._pseudonymiser.link_keys(kind, values, self._now):
+            key_of = dict(zip(there, hashed, strict=True))
+            for row, code in enumerate(codes):
+                key = key_of.get(code)
+                if key is not None:
+                    self._rows.append(row)
+                    self._kinds.append(number)
+                    self._keys.append(key)
+
+    def facts(self, account: Int64s, happened: Int64s) -> LinkFacts:
+        """All links; ``account`` and ``happened`` are the rows', shape (n,)."""
+        rows = np.array(self._rows, np.int64)
+        return LinkFacts(account[rows], np.array(self._kinds, np.int32), np.array(self._keys, np.int64), happened[rows])
+
+
+def first_links(
+    function: KeyFunction, parsed: Sequence[Any], codes: Int64s, account: Texts, happened: Int64s
+) -> tuple[list[str], Int64s, Int64s, Int64s, Int64s]:
+    """Each (account, key) pair of a large batch once, at its first moment.
+
+    Returns the distinct canonical values; for each row (n,) the place of its value among them or -1; and for each pair
+    the place of its value, of its account among ``account.values``, and its first moment.
     """
     places: dict[str, int] = {}
-    place = np.array(
-        [-1 if value is None else places.setdefault(value, len(places)) for value in (*values, None)], np.int64
-    )
-    hashed = pseudonymiser.link_keys(kind, list(places), now)
-    none = np.zeros((len(hashed), 1), np.int64)
-    keys: Int64s = np.concatenate([hashed, none], axis=1)[:, place[codes]]
-    return keys
+    of_parsed = [
+        -1 if value is None else places.setdefault(value, len(places))
+        for value in (None if each is None else function(each) for each in parsed)
+    ]
+    place = np.array([*of_parsed, -1], np.int64)[codes]
+    said = np.flatnonzero(place >= 0)
+    pair = account.codes[said] * max(len(places), 1) + place[said]
+    order = np.argsort(pair, kind="stable")
+    ordered = pair[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    first = np.minimum.reduceat(happened[said][order], starts) if len(starts) else np.empty(0, np.int64)
+    of_account, of_value = np.divmod(ordered[starts], max(len(places), 1))
+    return list(places), place, of_value, of_account, first
 
 
-def links(kind: Int32s | int, keys: Int64s, account: Int64s, happened: Int64s) -> LinkFacts:
-    """One link per secret and row with a key; ``keys`` has shape (secrets, n), the others (n,)."""
-    secret, row = np.nonzero(keys)
-    kinds = np.full(len(row), kind, np.int32) if isinstance(kind, int) else kind[row]
-    return LinkFacts(account[row], kinds, keys[secret, row], happened[row])
-
-
-def links_of(
-    *,
-    functions: Sequence[KeyFunction],
-    parsed: Sequence[Any],
-    codes: Int64s,
-    account: Int64s,
-    happened: Int64s,
-    pseudonymiser: Pseudonymiser,
-    now: int,
-) -> list[LinkFacts]:
-    """The links of every kind in ``functions``, made from the parsed values that rows show by ``codes``.
-
-    None among ``parsed`` is a value without keys.
-    """
-    made = []
-    for function in functions:
-        values = [None if value is None else function(value) for value in parsed]
-        keys = keys_of(function.__name__, values, codes, pseudonymiser, now)
-        made.append(links(code32(function.__name__), keys, account, happened))
-    return made
-
-
-def small_hash(column: Texts, size: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """A small category of each row's text, whatever its case; NaN where nothing was said. Shape (n,)."""
-    codes = np.array([code32(value.strip().casefold()) % size for value in column.values], np.float64)
-    spread: np.ndarray[Any, np.dtype[np.float64]] = column.spread(codes, np.nan)
-    return spread
+def small_hash(text: str, size: int) -> float:
+    """A small category of a text, whatever its case."""
+    return float(code32(text.strip().casefold()) % size)

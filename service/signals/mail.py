@@ -56,7 +56,8 @@ class MailFacts(NamedTuple):
     mail_homoglyphs: float
 
 
-_NOT_MAIL = MailFacts._make([0.0] + 23 * [np.nan])
+NO_MAIL = MailFacts._make(24 * [np.nan])
+_NOT_MAIL = NO_MAIL._replace(mail_valid=0.0)
 
 
 class MailReader:

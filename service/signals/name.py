@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import nan
 from typing import NamedTuple
 
 from service.domain.parsed import ParsedName
@@ -23,6 +24,9 @@ class NameFacts(NamedTuple):
     name_case: float
     name_digits: float
     name_vowels: float
+
+
+NO_NAME = NameFacts._make(7 * [nan])
 
 
 def read_name(text: str) -> tuple[NameFacts, ParsedName | None]:

@@ -9,7 +9,6 @@ from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts, SignalFacts
 from service.keys.own import custom, custom_kind
 from service.signals.batch import Batch, Texts
 from service.signals.checks import ID_LENGTH, Checks, Rejection
-from service.signals.links import keys_of, links
 from service.signals.pseudonymise import ContentHasher, Pseudonymiser
 
 NAME_LENGTH = 100
@@ -31,22 +30,34 @@ class OwnDoor:
             check.ids("account_id"),
             check.moments("happened_at"),
             check.texts("key_type", NAME_LENGTH, required=True, printable=True),
-            check.texts("key_value", _LONGEST_VALUE, required=True),
+            check.texts("key_value", _LONGEST_VALUE, required=True, printable=True),
         )
         sound, rejections = check.close()
         event_id, account_id = said[0].keep(sound), said[1].keep(sound)
         happened, key_type, key_value = said[2].keep(sound), said[3].keep(sound), said[4].keep(sound)
         content = self._content.columns("links", [account_id, happened, key_type, key_value])
         account = hash64_many(account_id.values)[account_id.codes]
-        values = [custom(value) for value in key_value.values]
-        made = []
-        for place, name in enumerate(key_type.values):
-            kind = custom_kind(name)
-            codes = np.where(key_type.codes == place, key_value.codes, -1)
-            keys = keys_of(kind, values, codes, self._pseudonymiser, now)
-            made.append(links(code32(kind), keys, account, happened.values))
-        kinds = tuple(sorted(map(custom_kind, key_type.values)))
-        return OwnLinkFacts(_events(event_id, content), content, LinkFacts.concat(made), kinds), rejections
+        kinds = [custom_kind(name) for name in key_type.values]
+        keys = self._keys(kinds, key_type.codes, key_value, now)
+        kind = np.array([code32(name) for name in kinds], np.int32)[key_type.codes]
+        under = [LinkFacts(account, kind, row, happened.values) for row in keys]
+        facts = OwnLinkFacts(
+            _events(event_id, content), content, under[0], tuple(sorted(kinds)), LinkFacts.concat(under[1:])
+        )
+        return facts, rejections
+
+    def _keys(self, kinds: list[str], kind_codes: Int64s, values: Texts, now: int) -> Int64s:
+        """Link keys of n rows, each hashed once per distinct (kind, value); shape (active secrets, n)."""
+        width = max(len(values.values), 1)
+        pairs, place = np.unique(kind_codes * width + values.codes, return_inverse=True)
+        of_kind, of_value = np.divmod(pairs, width)
+        canonical = [custom(text) or "" for text in values.values]
+        hashed = [np.empty((len(self._pseudonymiser.link_key_arrays("", [], now)), 0), np.int64)]
+        for code, kind in enumerate(kinds):
+            shown = [canonical[i] for i in of_value[of_kind == code].tolist()]
+            hashed.append(self._pseudonymiser.link_key_arrays(kind, shown, now))
+        keys: Int64s = np.concatenate(hashed, axis=1)[:, place]
+        return keys
 
     def signals(self, batch: Batch, now: int) -> tuple[SignalFacts, list[Rejection]]:
         """Facts of the sound rows, in their order, and what is wrong with the others."""

@@ -8,12 +8,12 @@ import numpy as np
 
 from service.domain.codes import hash64_many, mix64
 from service.domain.enums import CardFunding, PaymentKind, PaymentMethod
-from service.domain.facts import Int64s, LinkFacts, PaymentFacts
+from service.domain.facts import Int64s, PaymentFacts
 from service.domain.profile import country_number
 from service.keys import payment as payment_keys
 from service.signals.batch import Batch, Numbers, Texts
 from service.signals.checks import Checks, Rejection
-from service.signals.links import keys_of, links_of
+from service.signals.links import KeyFunction, LinkCollector
 from service.signals.place import Countries
 from service.signals.pseudonymise import ContentHasher, Pseudonymiser
 from service.tiles.payments import NO_CHARGE, NO_COUNTRY_MIN, PAYMENT_COLUMNS
@@ -51,7 +51,7 @@ class PaymentDoor:
         """Facts of the sound rows, in their order, and what is wrong with the others."""
         check = Checks(batch, now)
         said = _Columns(
-            check.ids("event_id"),
+            check.unique_ids("event_id"),
             check.ids("account_id"),
             check.moments("happened_at"),
             check.words("kind", list(PaymentKind), required=True),
@@ -67,20 +67,9 @@ class PaymentDoor:
         rows = _Columns(*(getattr(said, field).keep(sound) for field in said.__slots__)) if rejections else said
         account = hash64_many(rows.account_id.values)[rows.account_id.codes]
         happened = rows.happened_at.values
-        made: list[LinkFacts] = []
-        for functions, column in (
-            (payment_keys.CARD_KEYS, rows.card_fingerprint),
-            (payment_keys.BIN_KEYS, rows.card_bin),
-        ):
-            made += links_of(
-                functions=functions,
-                parsed=column.values,
-                codes=column.codes,
-                account=account,
-                happened=happened,
-                pseudonymiser=self._pseudonymiser,
-                now=now,
-            )
+        links = LinkCollector(self._pseudonymiser, now)
+        links.add(payment_keys.CARD_KEYS, rows.card_fingerprint.values, rows.card_fingerprint.codes.tolist())
+        links.add(payment_keys.BIN_KEYS, rows.card_bin.values, rows.card_bin.codes.tolist())
         facts = PaymentFacts(
             rows.event_id.rows(),
             hash64_many(rows.event_id.values)[rows.event_id.codes],
@@ -88,7 +77,7 @@ class PaymentDoor:
             happened,
             self._values(rows, now),
             self._content.columns("payments", [getattr(rows, field) for field in rows.__slots__[1:]]),
-            LinkFacts.concat(made),
+            links.facts(account, happened),
         )
         return facts, rejections
 
@@ -106,8 +95,8 @@ class PaymentDoor:
             "country_known": (country > 0).astype(np.int64),
             "country_min": np.where(country > 0, country, NO_COUNTRY_MIN),
             "country_max": country,
-            "cards_0": self._bit("card", rows.card_fingerprint, now),
-            "bins_0": self._bit("card_bin", rows.card_bin, now),
+            "cards_0": self._bit(payment_keys.card, rows.card_fingerprint, now),
+            "bins_0": self._bit(payment_keys.card_bin, rows.card_bin, now),
             "currencies_0": _one_bit(rows.currency.spread(hash64_many([c.upper() for c in rows.currency.values]), 0)),
             "charged": known.astype(np.int64),
             "amount_log": amount_log,
@@ -124,11 +113,12 @@ class PaymentDoor:
             values[:, place] = source[column.name]
         return values
 
-    def _bit(self, kind: str, column: Texts, now: int) -> Int64s:
+    def _bit(self, function: KeyFunction, column: Texts, now: int) -> Int64s:
         """A bit of each row's link key under the current secret."""
-        function = {key.__name__: key for key in (*payment_keys.CARD_KEYS, *payment_keys.BIN_KEYS)}[kind]
         values = [function(value) for value in column.values]
-        return _one_bit(keys_of(kind, values, column.codes, self._pseudonymiser, now)[0])
+        keys = self._pseudonymiser.link_key_arrays(function.__name__, [value or "" for value in values], now)[0]
+        keys[[value is None for value in values]] = 0
+        return _one_bit(column.spread(keys, 0))
 
 
 def _is(column: Texts, word: str) -> Int64s:

@@ -6,12 +6,16 @@ import json
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from math import nan
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 from service.domain.time import DAY, HOUR, SECOND
 from service.signals.reference.tables import HERE
 
 LONGEST_LANGUAGE = 1000
+
+Languages: TypeAlias = tuple[tuple[str, str], ...]  # (language, region in capitals or empty)
 
 _TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z]{4})?(?:[-_]([A-Za-z]{2})\b)?")
 # Codes that browsers still send, and members of a language that the tables know by its whole.
@@ -36,9 +40,16 @@ class Countries:
             return None
         return "must be an ISO 3166-1 alpha-2 code (the United Kingdom is GB)"
 
-    def speaks(self, country: str, languages: tuple[tuple[str, str], ...]) -> bool:
-        """Whether one of ``languages`` is spoken in ``country`` or names it as its region."""
-        return any(name in self._languages[country] or region == country for name, region in languages)
+    def language_facts(self, country: str | None, languages: Languages | None) -> tuple[float, float, float]:
+        """``language_given``, ``language_count`` and ``language_agrees``; a region says as much as a language."""
+        if languages is None:
+            return 0.0, nan, nan
+        if not country or not languages:
+            agrees = nan
+        else:
+            spoken = self._languages[country]
+            agrees = float(any(name in spoken or region == country for name, region in languages))
+        return 1.0, float(len({name for name, _ in languages})), agrees
 
     def clock(self, country: str, at: int) -> tuple[float, float, float] | None:
         """Local hour of the day (0 to 24), weekday (0 Monday) and standard offset from UTC in hours.
@@ -60,7 +71,7 @@ class Countries:
 
 
 @lru_cache(maxsize=20_000)
-def read_languages(header: str) -> tuple[tuple[str, str], ...]:
+def read_languages(header: str) -> Languages:
     """Distinct (language, region in capitals or empty) of an Accept-Language header, in its order."""
     found: dict[tuple[str, str], None] = {}
     for part in header.split(","):

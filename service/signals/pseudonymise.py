@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.domain.facts import Int64s
 from service.signals.batch import Numbers, Reals, Texts
@@ -21,25 +21,34 @@ class Pseudonymiser:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
+        self._start = lru_cache(maxsize=1024)(_started)
 
-    def link_keys(self, kind: str, values: Sequence[str], now: int) -> Int64s:
-        """Shape (secrets active at ``now``, len(values)); row 0 is under the current secret. Never 0.
+    def link_keys(self, kind: str, values: Sequence[str], now: int) -> list[list[int]]:
+        """One list of len(values) per secret active at ``now``, the current secret's first. No key is 0.
 
         Two kinds never share a key for the same value: the HMAC is of the kind's name, a zero byte and the value.
         """
-        active = self._keyring.active(now)
-        prefix = kind.encode() + b"\0"
-        keys = np.empty((len(active), len(values)), np.int64)
-        for row, secret in enumerate(active):
-            start = hmac.new(secret.secret, prefix, "sha256")
-            digests = bytearray()
-            for value in values:
-                mac = start.copy()
-                mac.update(value.encode())
-                digests += mac.digest()[:_HASH_BYTES]
-            keys[row] = np.frombuffer(bytes(digests), "<i8")
-        keys[keys == 0] = 1
-        return keys
+        return [
+            [_cut(start, value) for value in values]
+            for start in [self._start(secret.secret, kind) for secret in self._keyring.active(now)]
+        ]
+
+    def link_key_arrays(self, kind: str, values: Sequence[str], now: int) -> Int64s:
+        """The same as one array of shape (active secrets, len(values))."""
+        keys = self.link_keys(kind, values, now)
+        return np.array(keys, np.int64).reshape(len(keys), len(values))
+
+
+def _cut(start: hmac.HMAC, value: str) -> int:
+    """The first 64 bits of the HMAC of ``value``, as a signed integer other than 0."""
+    mac = start.copy()
+    mac.update(value.encode())
+    return int.from_bytes(mac.digest()[:_HASH_BYTES], "little", signed=True) or 1
+
+
+def _started(secret: bytes, kind: str) -> hmac.HMAC:
+    """An HMAC that has taken in the kind's name; it is copied, never updated."""
+    return hmac.new(secret, kind.encode() + b"\0", "sha256")
 
 
 class ContentHasher:
@@ -52,43 +61,36 @@ class ContentHasher:
     def __init__(self, key: bytes) -> None:
         self._key = key[:64]  # BLAKE2b's longest key
 
-    def _texts(self, values: Sequence[str]) -> Int64s:
-        """The hash of each text, shape (len(values),)."""
-        start = blake2b(digest_size=_HASH_BYTES, key=self._key, person=b"text")
-        digests = bytearray()
-        for value in values:
-            state = start.copy()
-            state.update(value.encode())
-            digests += state.digest()
-        return np.frombuffer(bytes(digests), "<i8").astype(np.int64)
-
     def columns(self, table: str, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
-        """The hash of each row of ``table`` that consists of ``columns``; shape (n,), never 0."""
-        words: list[Int64s] = []
-        for column in columns:
+        """The hash of each row of ``table`` that consists of ``columns``, at most 64; shape (n,), never 0."""
+        messages = [value.encode() for each in columns if isinstance(each, Texts) for value in each.values]
+        hashed, start = self._hashes("text", messages), 0
+        n, width = len(columns[0].said), len(columns)
+        laid, said = np.zeros((n, width + 1), "<i8"), np.empty((n, width), bool)
+        for place, column in enumerate(columns):
+            said[:, place] = column.said
             if isinstance(column, Texts):
-                words.append(column.spread(self._texts(column.values), 0))
+                if column.values:
+                    laid[:, place] = hashed[start + column.codes]
+                start += len(column.values)
             else:
                 # Adding 0.0 makes the two zeros of IEEE 754 one.
-                words.append((column.values + 0.0).view(np.int64) if isinstance(column, Reals) else column.values)
-        return self._rows(table, words, [column.said for column in columns])
-
-    def _rows(self, table: str, words: Sequence[Int64s], said: Sequence[NDArray[np.bool_]]) -> Int64s:
-        """``words`` and ``said`` hold one array of shape (n,) per column, 64 columns at most."""
-        n = len(words[0])
-        laid = np.empty((n, len(words) + 1), "<i8")
-        mask = np.zeros(n, np.int64)
-        for column, (values, given) in enumerate(zip(words, said, strict=True)):
-            laid[:, column] = np.where(given, values, 0)
-            mask |= given.astype(np.int64) << column
-        laid[:, -1] = mask
-        start = blake2b(digest_size=_HASH_BYTES, key=self._key, person=table.encode())
-        view, width = laid.tobytes(), 8 * laid.shape[1]
-        digests = bytearray()
-        for at in range(0, len(view), width):
-            state = start.copy()
-            state.update(view[at : at + width])
-            digests += state.digest()
-        hashes = np.frombuffer(bytes(digests), "<i8").astype(np.int64)
+                real = isinstance(column, Reals)
+                laid[:, place] = (column.values + 0.0).view(np.int64) if real else column.values
+        laid[:, :-1] *= said
+        laid[:, -1] = said @ (np.int64(1) << np.arange(width))
+        view, size = laid.tobytes(), 8 * laid.shape[1]
+        hashes = self._hashes(table, [view[at : at + size] for at in range(0, len(view), size)])
         hashes[hashes == 0] = 1
         return hashes
+
+    def _hashes(self, domain: str, messages: Sequence[bytes]) -> Int64s:
+        """Keyed hashes of ``messages``; those of two domains have nothing in common."""
+        start = blake2b(domain.encode() + b"\0", digest_size=_HASH_BYTES, key=self._key)
+        return np.frombuffer(b"".join([_hashed(start, message) for message in messages]), "<i8").astype(np.int64)
+
+
+def _hashed(start: blake2b, message: bytes) -> bytes:
+    state = start.copy()
+    state.update(message)
+    return state.digest()

@@ -2,31 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from math import log1p, nan
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.domain.codes import hash64_many
-from service.domain.facts import Float32s, Int64s, LinkFacts, SignupFacts
+from service.domain.facts import SignupFacts
 from service.domain.parsed import ParsedAddress, ParsedMail, ParsedName, ParsedPhone
-from service.domain.profile import PROFILE, PROFILE_INDEX, SMALL_HASH, country_number
+from service.domain.profile import PROFILE, SMALL_HASH, country_number
 from service.keys import address as address_keys
 from service.keys import mail as mail_keys
 from service.keys import person as person_keys
 from service.signals import agent, mail, name, phone, place
 from service.signals.address import LONGEST as LONGEST_ADDRESS
-from service.signals.address import address_facts, address_problem, parse_address
+from service.signals.address import NO_ADDRESS, AddressFacts, address_facts, address_problem, parse_address
 from service.signals.batch import Batch, Numbers, Reals, Texts
 from service.signals.checks import ID_LENGTH, Checks, Rejection
-from service.signals.links import links_of, small_hash
+from service.signals.links import LinkCollector, small_hash
 from service.signals.place import Countries
 from service.signals.pseudonymise import ContentHasher, Pseudonymiser
 from service.signals.reference.tables import AddressTables
 
 _LONGEST_DEVICE = 1000
-_IP_FACTS = ("ip_version", "ip_kind", "ip_hosted", "ip_anonymous", "ip_country", "ip_network_size")
+_NO_CLOCK = (nan, nan, nan)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,7 +50,26 @@ class _Columns:
 
     def optional(self) -> list[Texts | Numbers | Reals]:
         """The columns that a caller may leave out."""
-        return [getattr(self, field) for field in self.__slots__ if field not in ("account_id", "created_at")]
+        return [getattr(self, field.name) for field in fields(self)[2:]]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _Values:
+    """Facts and parsed forms of the distinct values of a batch, in the order of their columns' values.
+
+    Each list of facts has one more element at its end: those of a value that was not said, which code -1 finds.
+    """
+
+    mails: list[mail.MailFacts]
+    mailboxes: list[ParsedMail | None]
+    names: list[name.NameFacts]
+    words: list[ParsedName | None]
+    addresses: list[AddressFacts]
+    parsed_addresses: list[ParsedAddress]
+    countries: list[str | None]  # in capitals
+    languages: list[tuple[tuple[str, str], ...] | None]
+    plans: list[float]
+    sources: list[float]
 
 
 class SignupDoor:
@@ -69,16 +87,30 @@ class SignupDoor:
     def read(self, batch: Batch, now: int) -> tuple[SignupFacts, list[Rejection]]:
         """Facts of the sound rows, in their order, and what is wrong with the others."""
         rows, rejections = self._checked(batch, now)
+        values = self._read(rows)
+        phones = self._phones(rows, values)
+        profile = [self._profile(row, rows, values, phones[row][0]) for row in range(len(rows.created_at.values))]
+        links = LinkCollector(self._pseudonymiser, now)
+        links.add(mail_keys.KEYS, values.mailboxes, rows.email.codes.tolist())
+        links.add(person_keys.PHONE_KEYS, [number for _, number in phones], range(len(phones)))
+        links.add(person_keys.DEVICE_KEYS, rows.device_id.values, rows.device_id.codes.tolist())
+        links.add(address_keys.KEYS, values.parsed_addresses, rows.ip.codes.tolist())
+        links.add(person_keys.NAME_KEYS, values.words, rows.full_name.codes.tolist())
         account = hash64_many(rows.account_id.values)[rows.account_id.codes]
-        profile, links = self._read(rows, account, now)
-        content = self._content.columns("accounts", [rows.created_at, *rows.optional()])
-        facts = SignupFacts(rows.account_id.rows(), account, rows.created_at.values, profile, content, links)
+        facts = SignupFacts(
+            rows.account_id.rows(),
+            account,
+            rows.created_at.values,
+            np.array(profile, np.float32).reshape(len(profile), len(PROFILE)),
+            self._content.columns("accounts", [rows.created_at, *rows.optional()]),
+            links.facts(account, rows.created_at.values),
+        )
         return facts, rejections
 
     def _checked(self, batch: Batch, now: int) -> tuple[_Columns, list[Rejection]]:
         check = Checks(batch, now)
         said = _Columns(
-            check.ids("account_id"),
+            check.unique_ids("account_id"),
             check.moments("created_at"),
             check.texts("email", mail.LONGEST),
             check.texts("full_name", name.LONGEST),
@@ -97,134 +129,78 @@ class SignupDoor:
         sound, rejections = check.close()
         if not rejections:
             return said, rejections
-        return _Columns(*(getattr(said, field).keep(sound) for field in said.__slots__)), rejections
+        return _Columns(*(getattr(said, field.name).keep(sound) for field in fields(said))), rejections
 
-    def _read(self, rows: _Columns, account: Int64s, now: int) -> tuple[Float32s, LinkFacts]:
-        n = len(account)
-        facts = np.full((n, len(PROFILE)), np.nan, np.float32)
-        countries = [text.upper() for text in rows.country.values]
-        country = [countries[code] if code >= 0 else None for code in rows.country.codes]
-        mails = self._mails(rows, facts)
-        names = self._names(rows, facts)
-        _overlap(rows, mails, names, facts)
-        phones = self._phones(rows, country, facts)
-        addresses, ip_country = self._ips(rows, facts)
-        _agree(facts, "ip_country_agrees", country, ip_country)
-        self._clocks(rows, [own or other for own, other in zip(country, ip_country, strict=True)], facts)
-        self._clients(rows, country, facts)
-        numbers = np.array([country_number(text) for text in countries], np.float32)
-        _say(facts, "country", rows.country.spread(numbers, np.nan))
-        _say(facts, "plan", small_hash(rows.plan, SMALL_HASH))
-        _say(facts, "signup_source", small_hash(rows.signup_source, SMALL_HASH))
-        _say(facts, "device_given", rows.device_id.said)
-        _say(facts, "form_log_seconds", np.where(rows.form_seconds.said, np.log1p(rows.form_seconds.values), np.nan))
-        for field in ("email_verified", "phone_verified"):
-            flag: Numbers = getattr(rows, field)
-            _say(facts, field, np.where(flag.said, flag.values != 0, np.nan))
-        _say(facts, "fields_given", np.sum([column.said for column in rows.optional()], axis=0))
-        created = rows.created_at.values
-        made: list[LinkFacts] = []
-        for functions, parsed, codes in (
-            (mail_keys.KEYS, mails, rows.email.codes),
-            (person_keys.PHONE_KEYS, phones, np.arange(n)),
-            (person_keys.DEVICE_KEYS, rows.device_id.values, rows.device_id.codes),
-            (address_keys.KEYS, addresses, rows.ip.codes),
-            (person_keys.NAME_KEYS, names, rows.full_name.codes),
-        ):
-            made += links_of(
-                functions=functions,
-                parsed=parsed,
-                codes=codes,
-                account=account,
-                happened=created,
-                pseudonymiser=self._pseudonymiser,
-                now=now,
-            )
-        return facts, LinkFacts.concat(made)
-
-    def _mails(self, rows: _Columns, facts: Float32s) -> list[ParsedMail | None]:
-        read = [self._mail.read(text) for text in rows.email.values]
-        _block(facts, mail.MailFacts._fields, rows.email, [each for each, _ in read])
-        return [parsed for _, parsed in read]
-
-    @staticmethod
-    def _names(rows: _Columns, facts: Float32s) -> list[ParsedName | None]:
-        read = [name.read_name(text) for text in rows.full_name.values]
-        _block(facts, name.NameFacts._fields, rows.full_name, [each for each, _ in read])
-        return [parsed for _, parsed in read]
-
-    @staticmethod
-    def _phones(rows: _Columns, country: list[str | None], facts: Float32s) -> list[ParsedPhone | None]:
-        """One per row: what a national number means depends on the row's country."""
-        known: dict[tuple[str, str | None], tuple[phone.PhoneFacts, ParsedPhone | None]] = {}
-        parsed: list[ParsedPhone | None] = []
-        start = PROFILE_INDEX[phone.PhoneFacts._fields[0]]
-        for row, code in enumerate(rows.phone.codes):
-            if code < 0:
-                each, number = phone.NO_PHONE, None
-            else:
-                key = (rows.phone.values[code], country[row])
-                if key not in known:
-                    known[key] = phone.read_phone(*key)
-                each, number = known[key]
-            facts[row, start : start + len(each)] = each
-            parsed.append(number)
-        return parsed
-
-    def _ips(self, rows: _Columns, facts: Float32s) -> tuple[list[ParsedAddress], list[str | None]]:
-        """The distinct addresses, and the country of each row's address."""
+    def _read(self, rows: _Columns) -> _Values:
+        mails = [self._mail.read(text) for text in rows.email.values]
+        names = [name.read_name(text) for text in rows.full_name.values]
         addresses = [found for found in map(parse_address, rows.ip.values) if found is not None]
-        of_value, countries = address_facts(addresses, self._addresses)
-        for column, fact in enumerate(_IP_FACTS):
-            _say(facts, fact, rows.ip.spread(of_value[:, column], np.nan))
-        return addresses, [countries[code] if code >= 0 else None for code in rows.ip.codes]
+        return _Values(
+            [*(facts for facts, _ in mails), mail.NO_MAIL],
+            [parsed for _, parsed in mails],
+            [*(facts for facts, _ in names), name.NO_NAME],
+            [parsed for _, parsed in names],
+            [*address_facts(addresses, self._addresses), NO_ADDRESS],
+            addresses,
+            [*(text.upper() for text in rows.country.values), None],
+            [*(place.read_languages(text) for text in rows.accept_language.values), None],
+            [*(small_hash(text, SMALL_HASH) for text in rows.plan.values), nan],
+            [*(small_hash(text, SMALL_HASH) for text in rows.signup_source.values), nan],
+        )
 
-    def _clocks(self, rows: _Columns, where: list[str | None], facts: Float32s) -> None:
-        start = PROFILE_INDEX["local_hour"]
-        for row, country in enumerate(where):
-            clock = self._countries.clock(country, int(rows.created_at.values[row])) if country else None
-            if clock:
-                facts[row, start : start + 3] = clock
+    @staticmethod
+    def _phones(rows: _Columns, values: _Values) -> list[tuple[phone.PhoneFacts, ParsedPhone | None]]:
+        """One per row: what a national number means depends on the row's country."""
+        known: dict[tuple[int, int], tuple[phone.PhoneFacts, ParsedPhone | None]] = {}
+        read: list[tuple[phone.PhoneFacts, ParsedPhone | None]] = []
+        for code, country in zip(rows.phone.codes.tolist(), rows.country.codes.tolist(), strict=True):
+            if code < 0:
+                read.append((phone.NO_PHONE, None))
+                continue
+            if (code, country) not in known:
+                known[code, country] = phone.read_phone(rows.phone.values[code], values.countries[country])
+            read.append(known[code, country])
+        return read
 
-    def _clients(self, rows: _Columns, country: list[str | None], facts: Float32s) -> None:
-        """What the client says of itself: user agent and languages."""
-        start = PROFILE_INDEX[agent.AgentFacts._fields[0]]
-        for row, code in enumerate(rows.user_agent.codes):
-            text = rows.user_agent.values[code] if code >= 0 else None
-            each = agent.agent_facts(text, int(rows.created_at.values[row])) if text is not None else agent.NO_AGENT
-            facts[row, start : start + len(each)] = each
-        _say(facts, "language_given", rows.accept_language.said)
-        languages = [place.read_languages(text) for text in rows.accept_language.values]
-        count = np.array([len({spoken for spoken, _ in each}) for each in languages], np.float32)
-        _say(facts, "language_count", rows.accept_language.spread(count, np.nan))
-        agrees = np.full(len(facts), np.nan, np.float32)
-        for row, code in enumerate(rows.accept_language.codes):
-            lives = country[row]
-            if code >= 0 and lives and languages[code]:
-                agrees[row] = self._countries.speaks(lives, languages[code])
-        _say(facts, "language_agrees", agrees)
+    def _profile(self, row: int, rows: _Columns, values: _Values, phone_facts: phone.PhoneFacts) -> list[float]:
+        """The profile's facts of one row, in the profile's order."""
+        mail_code, name_code = rows.email.codes[row], rows.full_name.codes[row]
+        created = int(rows.created_at.values[row])
+        country = values.countries[rows.country.codes[row]]
+        address = values.addresses[rows.ip.codes[row]]
+        lives = country or address.country
+        seconds = rows.form_seconds
+        return [
+            *values.mails[mail_code],
+            _overlap(values, mail_code, name_code),
+            *values.names[name_code],
+            *phone_facts,
+            address.version,
+            address.kind,
+            address.hosted,
+            address.anonymous,
+            float(country_number(address.country)) if address.country else nan,
+            float(country == address.country) if country and address.country else nan,
+            address.network_size,
+            *((self._countries.clock(lives, created) if lives else None) or _NO_CLOCK),
+            *agent.agent_facts(rows.user_agent.row(row), created),
+            *self._countries.language_facts(country, values.languages[rows.accept_language.codes[row]]),
+            float(rows.device_id.codes[row] >= 0),
+            log1p(seconds.values[row]) if seconds.said[row] else nan,
+            _flag(rows.email_verified, row),
+            _flag(rows.phone_verified, row),
+            float(sum(bool(column.said_at(row)) for column in rows.optional())),
+            float(country_number(country)) if country else nan,
+            values.plans[rows.plan.codes[row]],
+            values.sources[rows.signup_source.codes[row]],
+        ]
 
 
-def _say(facts: Float32s, fact: str, values: NDArray[Any]) -> None:
-    facts[:, PROFILE_INDEX[fact]] = values
+def _overlap(values: _Values, mail_code: int, name_code: int) -> float:
+    found = values.mailboxes[mail_code] if mail_code >= 0 else None
+    called = values.words[name_code] if name_code >= 0 else None
+    return mail.name_overlap(found.local, called.folded) if found and called else nan
 
 
-def _block(facts: Float32s, names: tuple[str, ...], column: Texts, of_value: list[tuple[float, ...]]) -> None:
-    """Fills neighbouring facts from tuples per distinct value, in the profile's order."""
-    start = PROFILE_INDEX[names[0]]
-    table = np.array(of_value, np.float32).reshape(len(of_value), len(names))
-    facts[:, start : start + len(names)] = column.spread(table, np.nan)
-
-
-def _overlap(rows: _Columns, mails: list[ParsedMail | None], names: list[ParsedName | None], facts: Float32s) -> None:
-    at = PROFILE_INDEX["mail_name_overlap"]
-    for row, (of_mail, of_name) in enumerate(zip(rows.email.codes, rows.full_name.codes, strict=True)):
-        found, called = mails[of_mail] if of_mail >= 0 else None, names[of_name] if of_name >= 0 else None
-        if found and called:
-            facts[row, at] = mail.name_overlap(found.local, called.folded)
-
-
-def _agree(facts: Float32s, fact: str, left: list[str | None], right: list[str | None]) -> None:
-    """1 where both are the same, 0 where they differ, NaN where one is not known."""
-    both = [float(a == b) if a and b else np.nan for a, b in zip(left, right, strict=True)]
-    _say(facts, fact, np.array(both, np.float32))
+def _flag(column: Numbers, row: int) -> float:
+    return float(column.values[row] != 0) if column.said[row] else nan

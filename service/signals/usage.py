@@ -16,7 +16,7 @@ from service.signals.address import LONGEST as LONGEST_ADDRESS
 from service.signals.address import address_problem, hosted, parse_address
 from service.signals.batch import Batch, Numbers, Texts
 from service.signals.checks import ID_LENGTH, Checks, Rejection
-from service.signals.links import KeyFunction, keys_of, links
+from service.signals.links import KeyFunction, first_links
 from service.signals.pseudonymise import ContentHasher, Pseudonymiser
 from service.signals.reference.tables import AddressTables
 
@@ -52,7 +52,7 @@ class UsageDoor:
         """Facts of the sound rows, in their order, and what is wrong with the others."""
         check = Checks(batch, now)
         said = _Columns(
-            check.ids("event_id"),
+            check.unique_ids("event_id"),
             check.ids("account_id"),
             check.moments("happened_at"),
             check.parsed("ip", LONGEST_ADDRESS, address_problem),
@@ -69,7 +69,8 @@ class UsageDoor:
         return self._facts(rows, now), rejections
 
     def _facts(self, rows: _Columns, now: int) -> UsageFacts:
-        account = hash64_many(rows.account_id.values)[rows.account_id.codes]
+        accounts_by_code = hash64_many(rows.account_id.values)
+        account = accounts_by_code[rows.account_id.codes]
         event = hash64_many(rows.event_id.values)[rows.event_id.codes]
         happened = rows.happened_at.values
         addresses = [found for found in map(parse_address, rows.ip.values) if found is not None]
@@ -80,14 +81,16 @@ class UsageDoor:
         )
         keys: dict[str, Int64s] = {}
         made: list[LinkFacts] = []
-        for functions, values, codes in shown:
-            first, first_account, first_happened = _first_seen(codes, len(values), account, happened)
+        for functions, parsed, codes in shown:
             for function in functions:
-                name, canonical = function.__name__, [function(value) for value in values]
-                of_value = keys_of(name, canonical, np.arange(len(values)), self._pseudonymiser, now)
-                found = links(code32(name), of_value[:, first], first_account, first_happened)
-                made.append(_once(found))
-                keys[name] = np.append(of_value[0], 0)[codes]
+                values, place, of_value, of_account, first = first_links(
+                    function, parsed, codes, rows.account_id, happened
+                )
+                hashed = self._pseudonymiser.link_key_arrays(function.__name__, values, now)
+                accounts = accounts_by_code[of_account]
+                kind = np.full(len(first), code32(function.__name__), np.int32)
+                made += [LinkFacts(accounts, kind, under[of_value], first) for under in hashed]
+                keys[function.__name__] = np.append(hashed[0], 0)[place]
         known = np.append(hosted(addresses, self._addresses), 0)[rows.ip.codes]
         statuses = np.array([_STATUSES[UsageStatus(word)] for word in rows.status.values], np.int64)
         return UsageFacts(
@@ -109,29 +112,6 @@ class UsageDoor:
             content=self._content.columns("usage", [getattr(rows, field) for field in rows.__slots__[1:]]),
             links=LinkFacts.concat(made),
         )
-
-
-def _first_seen(codes: Int64s, values: int, account: Int64s, happened: Int64s) -> tuple[Int64s, Int64s, Int64s]:
-    """The distinct (value, account) pairs of a batch and the first moment of each: three arrays of one length."""
-    said = codes >= 0
-    who, place = np.unique(account[said], return_inverse=True)
-    pair = place * values + codes[said]
-    pairs, at = np.unique(pair, return_inverse=True)
-    first = np.full(len(pairs), np.iinfo(np.int64).max)
-    np.minimum.at(first, at, happened[said])
-    return pairs % max(values, 1), who[pairs // max(values, 1)], first
-
-
-def _once(found: LinkFacts) -> LinkFacts:
-    """Each (account, key) once, at its first moment: addresses of one network share a key."""
-    if not len(found):
-        return found
-    order = np.lexsort((found.happened, found.key, found.account))
-    account, key = found.account[order], found.key[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (account[1:] != account[:-1]) | (key[1:] != key[:-1])
-    kept = order[new]
-    return LinkFacts(found.account[kept], found.kind[kept], found.key[kept], found.happened[kept])
 
 
 def _hash(column: Numbers) -> Int64s:

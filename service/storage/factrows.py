@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,8 @@ from service.storage import layouts
 from service.storage.sql import Int64s, Row, Values, columns_of, insert, run
 from service.storage.tables import accounts, link_events, link_kinds, links, names, payments, signals
 
-Facts = TypeVar("Facts", SignupFacts, PaymentFacts, UsageFacts, SignalFacts, OwnLinkFacts)
+AnyFacts: TypeAlias = SignupFacts | PaymentFacts | UsageFacts | SignalFacts | OwnLinkFacts
+Facts = TypeVar("Facts", bound=AnyFacts)
 
 _FIRST_SIGHT = (
     "ON CONFLICT (account, key) DO UPDATE SET learned_at = excluded.learned_at "
@@ -27,7 +28,7 @@ _FIRST_SIGHT = (
 def pick(facts: Facts, rows: NDArray[np.intp]) -> Facts:
     """Some rows of facts. Links are left as they are, except a customer's own, which are rows themselves."""
     if isinstance(facts, OwnLinkFacts):
-        return facts.take(rows)
+        return type(facts)(facts.event[rows], facts.content[rows], facts.links.take(rows), facts.kinds)
     chosen: dict[str, Any] = {}
     for name in type(facts).__dataclass_fields__:
         value = getattr(facts, name)
@@ -175,7 +176,7 @@ def insert_facts(
 
 
 def names_said(
-    facts: SignupFacts | PaymentFacts | UsageFacts | SignalFacts | OwnLinkFacts,
+    facts: AnyFacts,
 ) -> set[tuple[str, str]]:
     """Names that come with facts, as (space, name)."""
     if isinstance(facts, OwnLinkFacts):
@@ -194,12 +195,12 @@ def insert_names(connection: Connection, said: set[tuple[str, str]]) -> None:
     insert(connection, names, rows, "ON CONFLICT DO NOTHING")
 
 
-def links_shown(
-    facts: SignupFacts | PaymentFacts | UsageFacts | SignalFacts | OwnLinkFacts, learned: Int64s
-) -> tuple[LinkFacts, Int64s]:
+def links_shown(facts: AnyFacts, learned: Int64s) -> tuple[LinkFacts, Int64s]:
     """The links that kept facts showed, and when each was learned; ``learned`` is the facts', shape (n,)."""
     if isinstance(facts, OwnLinkFacts):
-        return facts.links, learned
+        older = links_of(facts.older, facts.links.account, facts.links.happened)
+        stamps = _stamps(older, facts.links.account, facts.links.happened, learned, by_moment=True)
+        return LinkFacts.concat([facts.links, older]), np.concatenate([learned, stamps])
     if isinstance(facts, SignalFacts):
         return LinkFacts.empty(), np.empty(0, np.int64)
     if isinstance(facts, SignupFacts):  # an account has one signup, so its links need no moment to be told apart

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.domain.codes import hash64_many
 from service.domain.enums import Decision
 from service.domain.errors import AlreadyExists, FieldViolation, GatehouseError, InvalidInput, UnknownAccount
-from service.domain.facts import Int64s, OwnLinkFacts
+from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts
 from service.domain.raw import Link, Payment, Signal, Signup
 from service.domain.records import Assessment, LinkSummary
 from service.domain.requests import ScoreRequest
@@ -152,7 +152,12 @@ class ScoreAccounts:
         for i, found in wrong.items():
             answers[i] = InvalidInput(*found)
         return _Entered(
-            Brought(signup_facts, payment_facts, link_facts.links, signal_facts),
+            Brought(
+                signup_facts,
+                payment_facts,
+                LinkFacts.concat([link_facts.links, link_facts.older]),
+                signal_facts,
+            ),
             link_facts,
             _owners([i for i, _ in signups], bad_signups),
             _owners([i for i, _, _ in payments], bad_payments),
@@ -199,8 +204,6 @@ class _Entered:
     payment_of: Int64s
     link_of: Int64s
     signal_of: Int64s
-
-
 
 
 def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:

@@ -49,7 +49,7 @@ class ReferenceTable:
 
 
 @dataclass(frozen=True, slots=True)
-class AddressFacts:
+class Located:
     """What the tables say of m addresses; all arrays have shape (m,)."""
 
     kind: NDArray[np.int64]  # 0 in no list, 1 data centre, 2 CDN, 3 VPN, 4 Tor exit, 5 declared crawler
@@ -70,15 +70,15 @@ class AddressTables:
             "country": _open(country_mmdb, HERE / "ip-country.mmdb", "GATEHOUSE_IP_COUNTRY_MMDB"),
             "asn": _open(asn_mmdb, HERE / "ip-asn.mmdb", "GATEHOUSE_IP_ASN_MMDB"),
         }
-        self._origin = {width: np.load(HERE / f"origin{width}.npy", mmap_mode="r") for width in (4, 6)}
-        self._networks = np.load(HERE / "networks.npy", mmap_mode="r")
+        self._origin = {width: _columns(f"origin{width}.npy") for width in (4, 6)}
+        self._networks = _columns("networks.npy")
 
     def countries(self, texts: Sequence[str]) -> list[str | None]:
         """ISO 3166-1 alpha-2 country of each address (in canonical text form); None where no table knows."""
         reader = self._readers["country"]
         return [_country_of(reader.get(text)) for text in texts]
 
-    def look_up(self, addresses: Sequence[ParsedAddress], texts: Sequence[str]) -> AddressFacts:
+    def look_up(self, addresses: Sequence[ParsedAddress], texts: Sequence[str]) -> Located:
         """What is known of ``addresses``, whose canonical text form is ``texts``."""
         kind = np.zeros(len(addresses), np.int64)
         for width, number in ((4, _number4), (6, _number6)):
@@ -86,11 +86,11 @@ class AddressTables:
             if places:
                 kind[places] = self._kinds(width, [number(addresses[i].packed) for i in places])
         asn = np.array([_asn_of(self._readers["asn"].get(text)) for text in texts], np.uint32)
-        place = np.searchsorted(self._networks["asn"], asn).clip(max=len(self._networks) - 1)
+        place = np.searchsorted(self._networks["asn"], asn).clip(max=len(self._networks["asn"]) - 1)
         known = (asn != _UNKNOWN_ASN) & (self._networks["asn"][place] == asn)
         hosts = known & self._networks["hosting"][place]
         size = np.where(known, self._networks["log2_addresses"][place], np.nan).astype(np.float32)
-        return AddressFacts(kind, hosts | ((kind >= 1) & (kind <= 4)), size)
+        return Located(kind, hosts | ((kind >= 1) & (kind <= 4)), size)
 
     def _kinds(self, width: int, numbers: list[int]) -> NDArray[np.int64]:
         table = self._origin[width]
@@ -118,6 +118,12 @@ class AddressTables:
             number = version(package)
             shown.append(ReferenceTable(name, package, number, licence, _dated(number)))
         return tuple(shown)
+
+
+def _columns(name: str) -> dict[str, NDArray[Any]]:
+    """A vendored table by column; the arrays are contiguous, which a structured array's are not."""
+    table = np.load(HERE / name)
+    return {column: np.ascontiguousarray(table[column]) for column in table.dtype.names}
 
 
 def damaged() -> list[str]:
