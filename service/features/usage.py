@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from service.domain.time import HOUR, MINUTE
-from service.features.arithmetic import FIXED_POINT, distinct, entropy, known_where, ratio, share, spread
+from service.features.arithmetic import FIXED_POINT, Floats, distinct, entropy, known_where, ratio, share, spread
 from service.features.columns import Column, Columns, Int64s
 from service.features.feature import (
     NETWORK,
@@ -194,16 +194,17 @@ def fresh_prompt_share(c: Columns, window: str) -> Column:
     """Distinct prompts over exchanges with a prompt hash, at most 1"""
     estimate = _bitmap(c, "prompts", 4, window).astype(np.float64)
     fresh = ratio(estimate, _count(c, "prompted", window).astype(np.float64))
-    return np.minimum(fresh, np.float32(1.0))
+    at_most_one: Column = np.minimum(fresh, np.float32(1.0))
+    return at_most_one
 
 
 @windowed("24h", "7d", unit="share", source="usage", reason=PROMPT_REPETITION)
 def near_duplicate_share(c: Columns, window: str) -> Column:
     """Share of exchanges whose prompt falls into a group of near-duplicates already seen"""
     groups = _bitmap(c, "near", 4, window).astype(np.float64)
-    return np.maximum(
-        np.float32(1.0) - ratio(groups, _count(c, "prompted", window).astype(np.float64)), np.float32(0.0)
-    )
+    fresh = ratio(groups, _count(c, "prompted", window).astype(np.float64))
+    repeated: Column = np.maximum(np.float32(1.0) - fresh, np.float32(0.0))
+    return repeated
 
 
 @windowed("24h", "7d", unit="share", source="usage", reason=USAGE_RHYTHM)
@@ -241,7 +242,7 @@ def idle(c: Columns) -> Column:
 @feature(unit="share", source="usage, accounts", reason=USAGE_RHYTHM)
 def active_hour_share(c: Columns) -> Column:
     """Share of the account's hours since signup that saw an exchange."""
-    age = np.maximum((c.as_of - c.created_at) / HOUR, 1.0).astype(np.float64)
+    age: Floats = np.maximum((c.as_of - c.created_at) // HOUR, 1).astype(np.float64)
     return known_where(c.known, ratio(_count(c, "active_hours", "life").astype(np.float64), age))
 
 
