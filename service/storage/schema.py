@@ -13,8 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from service.domain.errors import DatabaseProblem
 from service.storage.database import reading, shown, writing
-
-_UPGRADE_LOCK = 7_406_283_115  # of PostgreSQL's advisory locks; any number that nobody else takes
+from service.storage.locks import lock_upgrade
 
 
 class SchemaState(Enum):
@@ -64,8 +63,7 @@ def upgrade(engine: Engine) -> bool:
     done. Raises DatabaseProblem where a newer version made the schema.
     """
     with writing(engine) as connection:
-        if connection.dialect.name == "postgresql":
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
+        lock_upgrade(connection)
         state, revision = _state(connection)
         if state is SchemaState.AHEAD:
             raise _too_new(engine, revision)

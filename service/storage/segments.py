@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import posixpath
+import uuid
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -73,21 +74,25 @@ class Segments:
         self._days: OrderedDict[int, _Day] = OrderedDict()
         self._lock = Lock()
 
+    @classmethod
+    def log(cls, connection: Connection, part: int, facts: UsageFacts, learned: Int64s) -> None:
+        """Keeps live exchanges in the database until ``rawusage.flush`` moves them into a segment."""
+        cls.keep(connection, part, table_of(facts, learned))
+        insert(connection, usage_events, {"event": facts.event, "content": facts.content})
+
     @staticmethod
-    def log(connection: Connection, part: int, facts: UsageFacts, learned: Int64s) -> None:
-        """Keeps live exchanges in the database until ``flush`` moves them into a segment."""
-        table = table_of(facts, learned)
+    def keep(connection: Connection, part: int, table: pa.Table) -> None:
+        """Keeps rows under a part's number, their ids being kept already."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, SCHEMA) as stream:
             stream.write_table(table)
         row: dict[str, Values] = {
             "part": [part],
-            "exchanges": [len(facts)],
-            "last_learned": [int(learned.max())],
+            "exchanges": [table.num_rows],
+            "last_learned": [int(table["learned"].to_numpy().max())],
             "packed": [sink.getvalue().to_pybytes()],
         }
         insert(connection, usage_log, row)
-        insert(connection, usage_events, {"event": facts.event, "content": facts.content})
 
     @staticmethod
     def logged(connection: Connection) -> Iterator[tuple[int, pa.Table]]:
@@ -113,7 +118,8 @@ class Segments:
                 writer.write_table(table.slice(low, high - low))
         data = sink.getvalue()
         sha256 = hashlib.sha256(data).hexdigest()
-        name = f"{int(day[0]):06d}-{sha256[:24]}"
+        # Not by content: a writer that fails removes its file, and another may have published the same rows.
+        name = f"{int(day[0]):06d}-{uuid.uuid4().hex}"
         path = f"usage/{name}.parquet"
         self._write(path, data)
         last_learned = int(table["learned"].to_numpy().max())

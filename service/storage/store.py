@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
+import numpy as np
 from sqlalchemy import Engine
 
-from service.domain.records import Assessment
+from service.domain.raw import Label
+from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
 from service.domain.requests import Page
-from service.storage import assessments, reading, writing
+from service.storage import assessments, erasure, labels, listing, rawusage, reading, registry, writing
 from service.storage.arrivals import Arrival, Outcome
 from service.storage.assessments import LatestDecision
+from service.storage.bulk import Bulk, bulk
 from service.storage.database import open_database
 from service.storage.database import reading as snapshot
 from service.storage.database import writing as transaction
+from service.storage.histories import histories
+from service.storage.labels import CampaignRow, LabelOutcome
 from service.storage.memory import Memory
 from service.storage.schema import ensure, upgrade
 from service.storage.segments import Segments
@@ -75,6 +81,105 @@ class Store:
         """Writes all arrivals in one transaction, durable on return; one Outcome each, in order."""
         return writing.write(self.engine, self.segments, self._memory, arrivals)
 
+    def bulk(self) -> AbstractContextManager[Bulk]:
+        """One import file's transaction; commits when the block ends, and an exception leaves nothing of it.
+
+        On SQLite other writers wait until then.
+        """
+        return bulk(self.engine, self.segments, self._memory)
+
+    def histories(
+        self, *, rows: int = 500_000, accounts: Int64s | None = None, changed_since: int | None = None
+    ) -> Iterator[History]:
+        """Histories of all accounts that have signed up, each once, ascending.
+
+        In chunks of about ``rows`` tile and link rows; only ``accounts`` where given, and of them only those of which
+        something was learned at or after ``changed_since``. Valid for probes at any moment, since key rows are not
+        capped. All chunks see the same moment of the database.
+        """
+        with snapshot(self.engine) as connection:
+            if changed_since is not None:
+                touched = listing.accounts_changed_since(connection, changed_since)
+                accounts = touched if accounts is None else np.intersect1d(touched, accounts)
+            wanted = None if accounts is None else np.unique(accounts)
+            yield from histories(connection, self._memory, rows, wanted)
+
+    # --- accounts and names ------------------------------------------------------------------------------------------
+
+    def signups_between(self, start: int, end: int) -> tuple[Int64s, Int64s]:
+        """(account, created_at) of accounts with start <= created_at < end, in that order of creation."""
+        with snapshot(self.engine) as connection:
+            return listing.signups_between(connection, start, end)
+
+    def accounts(self, after: int | None = None, limit: int = 100_000) -> Int64s:
+        """Signed-up accounts, ascending; the next page is ``after`` the last of this one."""
+        with snapshot(self.engine) as connection:
+            return listing.accounts(connection, after, limit)
+
+    def account_ids(self, accounts: Int64s) -> list[str]:
+        """The ids, in order; empty text: no signup of it is known."""
+        with snapshot(self.engine) as connection:
+            return listing.account_ids(connection, accounts)
+
+    def created_at(self, accounts: Int64s) -> Int64s:
+        """When each signed up, shape (n,); 0: no signup is known."""
+        with snapshot(self.engine) as connection:
+            return listing.created_at(connection, accounts)
+
+    def newest_fact(self) -> int | None:
+        """When the newest fact or label was learned; None: there is none."""
+        with snapshot(self.engine) as connection:
+            return listing.newest_fact(connection)
+
+    def names(self, kind: str) -> dict[int, str]:
+        """Names by code, of customers' own link kinds (``kind``, as ``custom.x``) or of signals (``signal``)."""
+        with snapshot(self.engine) as connection:
+            return listing.names(connection, kind)
+
+    # --- labels ------------------------------------------------------------------------------------------------------
+
+    def record_labels(
+        self, labels_: Sequence[Label], learned_at: int | None = None, *, atomic: bool = True
+    ) -> LabelOutcome:
+        """Keeps labels, in one transaction; ``atomic``: all, or, where one conflicts, none.
+
+        ``learned_at`` None: a label was learned when decided, a retraction when retracted. ``retracted_at`` on a known
+        label is a retraction (NEW); any other difference is a CONFLICT. A campaign that nobody named before is created.
+        """
+        with transaction(self.engine) as connection:
+            return labels.record(connection, labels_, learned_at, atomic=atomic)
+
+    def retract_label(
+        self, account_id: str, analyst: str, decided_at: int, retracted_at: int, learned_at: int, reason: str = ""
+    ) -> LabelRecord:
+        """Takes a label back; a second time answers the first retraction. Raises UnknownLabel."""
+        with transaction(self.engine) as connection:
+            return labels.retract(connection, (account_id, analyst, decided_at), retracted_at, learned_at, reason)
+
+    def list_labels(
+        self,
+        *,
+        account_id: str | None = None,
+        analyst: str | None = None,
+        campaign_id: str | None = None,
+        page_size: int = 100,
+        page_token: str = "",
+    ) -> Page[LabelRecord]:
+        """Labels, the latest decided first, retracted ones too; filters must all hold. Raises InvalidPageToken."""
+        filters = {"account_id": account_id, "analyst": analyst, "campaign_id": campaign_id}
+        with snapshot(self.engine) as connection:
+            return labels.listed(connection, filters, page_size, page_token)
+
+    def labels_at(self, as_of: int) -> list[LabelRecord]:
+        """All labels learned by ``as_of``, by account; retractions learned later are not on them."""
+        with snapshot(self.engine) as connection:
+            return labels.known_at(connection, as_of)
+
+    def campaigns(self) -> list[CampaignRow]:
+        """All campaigns, by id."""
+        with snapshot(self.engine) as connection:
+            return labels.campaign_rows(connection)
+
     # --- assessments -------------------------------------------------------------------------------------------------
 
     def assessment(self, assessment_id: str) -> Assessment:
@@ -96,3 +201,57 @@ class Store:
         """Keeps a job's assessments, durable on return; returns how many were new. A known id is left as it is."""
         with transaction(self.engine) as connection:
             return assessments.append(connection, made)
+
+    # --- models ------------------------------------------------------------------------------------------------------
+
+    def add_model(self, model: ModelRecord) -> ModelRecord:
+        """Registers a model as challenger. Known with the same manifest: as it is. Raises AlreadyExists otherwise."""
+        with transaction(self.engine) as connection:
+            return registry.add(connection, model)
+
+    def models(self) -> list[ModelRecord]:
+        """All models, the newest first."""
+        with snapshot(self.engine) as connection:
+            return registry.models(connection)
+
+    def model(self, version: str) -> ModelRecord:
+        """One model. Raises UnknownModel."""
+        with snapshot(self.engine) as connection:
+            return registry.model(connection, version)
+
+    def champion(self) -> ModelRecord | None:
+        """The model that decides; None: there is none yet."""
+        with snapshot(self.engine) as connection:
+            return registry.champion(connection)
+
+    def promote(self, version: str, at: int, why: str) -> ModelRecord:
+        """Makes a model the champion and retires the one before. The champion itself stays. Raises UnknownModel."""
+        with transaction(self.engine) as connection:
+            return registry.promote(connection, version, at, why)
+
+    def roll_back(self, at: int, why: str) -> ModelRecord:
+        """Returns to the champion before; again, to the one before that. Raises NotReady where there is none."""
+        with transaction(self.engine) as connection:
+            return registry.roll_back(connection, at, why)
+
+    # --- care --------------------------------------------------------------------------------------------------------
+
+    def erase(self, account_id: str, reason: str, at: int) -> ErasureRecord:
+        """Removes profile, keys, payments, signals, tiles and raw usage of an account, and its assessments' features.
+
+        The id stays as a tombstone: whatever comes for it later is a CONFLICT. Once more erases nothing more. Raises
+        UnknownAccount where nothing of it was ever known.
+        """
+        return erasure.erase(self.engine, self.segments, account_id, reason, at)
+
+    def flush_usage_log(self) -> int:
+        """Moves raw live exchanges from the database into a segment; returns how many."""
+        return rawusage.flush(self.engine, self.segments)
+
+    def prune_usage(self, before: int) -> int:
+        """Deletes segments of exchanges that all happened before ``before``; returns how many. Tiles stay."""
+        return rawusage.prune(self.engine, self.segments, before)
+
+    def clean_segments(self, older_than: int) -> int:
+        """Deletes files left by crashes and untouched since ``older_than``; returns how many."""
+        return rawusage.clean(self.engine, self.segments, older_than)

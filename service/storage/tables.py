@@ -32,6 +32,12 @@ accounts = Table(
     Column("profile", LargeBinary, nullable=False),
     Column("erased_at", I64),  # NULL: not erased; else only the id is left, so that it is not used again
     Index("accounts_by_creation", "created_at"),
+    Index(
+        "accounts_erased",
+        "account",
+        sqlite_where=text("erased_at IS NOT NULL"),
+        postgresql_where=text("erased_at IS NOT NULL"),
+    ),
 )
 
 # (account, key) first: a signup's dozen rows then touch one leaf here and a dozen only in the index by key.

@@ -6,10 +6,11 @@ merges parts (they are a monoid), and a week that has gathered many is compacted
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import numpy as np
 from sqlalchemy import Connection
 
-from service.domain.codes import hash64
 from service.domain.time import WEEK
 from service.storage import layouts
 from service.storage.memory import Memory
@@ -23,8 +24,8 @@ CROWDED = 16  # parts of one week
 
 def part_number(ids: Int64s) -> int:
     """A positive number for a set of rows: the same rows always have the same one, so they cannot be added twice."""
-    digest = hash64(np.sort(ids).tobytes().hex()) & (2**63 - 1)
-    return digest or 1
+    digest = blake2b(np.sort(ids).tobytes(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") % (2**63 - 1) + 1
 
 
 def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:

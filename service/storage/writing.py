@@ -18,6 +18,7 @@ from service.storage import factrows, layouts
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Outcome, judge
 from service.storage.assessments import insert_assessments, stored_requests
 from service.storage.database import writing
+from service.storage.locks import lock_links
 from service.storage.memory import Memory
 from service.storage.segments import Segments
 from service.storage.sql import Int64s
@@ -85,17 +86,6 @@ def _write(
         [each for (i, each), (status, _) in zip(asked, verdicts, strict=True) if status == NEW and judged[i]],
     )
     return _outcomes(arrivals, parts, asked, verdicts, judged), fresh
-
-
-def lock_links(connection: Connection, *, alone: bool = False) -> None:
-    """Keeps link writers and label writers apart on PostgreSQL, where neither would see the other's new rows.
-
-    Without it a link shown in the very moment in which its account is labelled would never be marked. SQLite has one
-    writer anyway. ``alone`` is the label writers' side; they take it last.
-    """
-    if connection.dialect.name == "postgresql":
-        lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
-        connection.exec_driver_sql(f"SELECT {lock}(7406283116)")
 
 
 def _gathered(name: str, arrivals: Sequence[Arrival]) -> _Part | None:

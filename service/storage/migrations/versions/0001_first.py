@@ -26,6 +26,13 @@ def upgrade() -> None:
         sa.Column("erased_at", I64),
     )
     op.create_index("accounts_by_creation", "accounts", ["created_at"])
+    op.create_index(
+        "accounts_erased",
+        "accounts",
+        ["account"],
+        sqlite_where=sa.text("erased_at IS NOT NULL"),
+        postgresql_where=sa.text("erased_at IS NOT NULL"),
+    )
     op.create_table(
         "links",
         sa.Column("account", I64, primary_key=True, autoincrement=False),

@@ -1,0 +1,220 @@
+"""One import file: everything of it in one transaction, in columns, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from service.domain.errors import DatabaseProblem
+from service.domain.facts import (
+    Int8s,
+    LinkFacts,
+    OwnLinkFacts,
+    PaymentFacts,
+    SignalFacts,
+    SignupFacts,
+    UsageFacts,
+)
+from service.domain.raw import Label
+from service.storage import factrows, labels, layouts
+from service.storage.arrivals import CONFLICT, NEW, judge
+from service.storage.database import shown, writing
+from service.storage.locks import lock_links
+from service.storage.memory import Memory
+from service.storage.segments import Segment, Segments, table_of
+from service.storage.sql import Int64s, columns_of, run
+from service.storage.usagerows import insert_tiles, part_number
+from service.tiles.history import union_usage
+from service.tiles.rows import Tiles
+from service.tiles.usage import usage_tiles
+
+SEGMENT_ROWS = 1_000_000  # exchanges of one file, about 130 bytes each in memory
+TILE_ROWS = 400_000  # tiles gathered before they are packed, 264 bytes each
+LINK_ROWS = 1_500_000  # link rows gathered before they are written, 28 bytes each
+_RACES = {"23505", "40001", "40P01"}
+
+
+@contextmanager
+def bulk(engine: Engine, segments: Segments, memory: Memory) -> Iterator[Bulk]:
+    """See ``Store.bulk``."""
+    staged: list[Segment] = []
+    published = False
+    try:
+        with writing(engine) as connection:
+            file = Bulk(connection, segments, memory, staged)
+            yield file
+            file.finish()
+        published = True
+    except (DBAPIError, psycopg.Error) as error:
+        if getattr(getattr(error, "orig", error), "sqlstate", None) not in _RACES:
+            raise
+        raise DatabaseProblem(
+            f"database {shown(engine.url)}: another process wrote the same rows at the same moment; nothing of this "
+            "file was kept; run the import again"
+        ) from error
+    finally:
+        if not published:
+            segments.remove([each.path for each in staged])
+
+
+class Bulk:
+    """The open file. Facts are learned at their own time. Each call answers NEW, DUPLICATE or CONFLICT per row."""
+
+    def __init__(self, connection: Connection, segments: Segments, memory: Memory, staged: list[Segment]) -> None:
+        self._connection = connection
+        self._segments = segments
+        self._memory = memory
+        self._staged = staged
+        self._seen = _Seen()
+        self._raw: list[pa.Table] = []
+        self._tiles: list[Tiles] = []
+        self._parts: list[int] = []
+        self._links: list[LinkFacts] = []
+        self._declared = False
+        self._erased = _erased(connection)
+
+    def signups(self, facts: SignupFacts) -> Int8s:
+        """Accounts, with the keys that they showed at signup."""
+        known, contents, _ = factrows.stored_accounts(self._connection, facts.account)
+        return self._keep(facts, judge(facts.account, facts.content, known, contents), facts.account, facts.created_at)
+
+    def payments(self, facts: PaymentFacts) -> Int8s:
+        """Payment events."""
+        stored = factrows.stored_events(self._connection, "payments", facts.event)
+        return self._keep(facts, judge(facts.event, facts.content, *stored), facts.account, facts.happened)
+
+    def links(self, facts: OwnLinkFacts) -> Int8s:
+        """Customers' own linking keys."""
+        stored = factrows.stored_events(self._connection, "link_events", facts.event)
+        statuses = judge(facts.event, facts.content, *stored)
+        return self._keep(facts, statuses, facts.links.account, facts.links.happened)
+
+    def signals(self, facts: SignalFacts) -> Int8s:
+        """Customers' own numbers."""
+        stored = factrows.stored_events(self._connection, "signals", facts.event)
+        return self._keep(facts, judge(facts.event, facts.content, *stored), facts.account, facts.happened)
+
+    def usage(self, facts: UsageFacts) -> Int8s:
+        """Exchanges."""
+        sources = (
+            factrows.stored_events(self._connection, "usage_events", facts.event),
+            self._segments.known(self._connection, facts.event, facts.happened),
+            self._seen.known(facts.event),
+        )
+        ids, first = np.unique(np.concatenate([ids for ids, _ in sources]), return_index=True)
+        contents = np.concatenate([contents for _, contents in sources])[first]
+        return self._keep(facts, judge(facts.event, facts.content, ids, contents), facts.account, facts.happened)
+
+    def labels(self, said: Sequence[Label]) -> Int8s:
+        """Analysts' verdicts."""
+        return labels.record(self._connection, said, None, atomic=False).status
+
+    def _keep(
+        self,
+        facts: factrows.AnyFacts,
+        statuses: Int8s,
+        account: Int64s,
+        learned: Int64s,
+    ) -> Int8s:
+        if len(self._erased):
+            statuses[np.isin(account, self._erased)] = CONFLICT
+        rows = np.flatnonzero(statuses == NEW)
+        if not len(rows):
+            return statuses
+        if not self._declared:
+            layouts.declare(self._connection)
+            self._declared = True
+        if len(rows) < len(facts):
+            facts, learned = factrows.pick(facts, rows), learned[rows]
+        if isinstance(facts, UsageFacts):
+            self._gather(facts, learned)
+        else:
+            factrows.insert_facts(self._connection, facts, learned)
+        factrows.insert_names(self._connection, factrows.names_said(facts))
+        self._links.append(factrows.links_shown(facts, learned)[0])  # imported, so learned when it happened
+        if sum(map(len, self._links)) > LINK_ROWS:
+            self._links = [_first(self._links)]
+            if len(self._links[0]) > LINK_ROWS // 2:
+                self._write_links()
+        return statuses
+
+    def _gather(self, facts: UsageFacts, learned: Int64s) -> None:
+        self._seen.add(facts.event, facts.content)
+        self._raw.append(table_of(facts, learned))
+        self._tiles.append(usage_tiles(facts, learned))
+        self._parts.append(part_number(facts.event))
+        if sum(table.num_rows for table in self._raw) >= SEGMENT_ROWS:
+            self._stage()
+        if sum(map(len, self._tiles)) >= TILE_ROWS:
+            self._write_tiles()
+
+    def _stage(self) -> None:
+        if self._raw:
+            self._staged.append(self._segments.stage(self._raw))
+            self._raw = []
+
+    def _write_tiles(self) -> None:
+        if self._tiles:
+            insert_tiles(self._connection, union_usage(self._tiles), -part_number(np.array(self._parts, np.int64)))
+            self._tiles, self._parts = [], []
+
+    def _write_links(self) -> None:
+        shown = LinkFacts.concat(self._links)
+        if len(shown):
+            factrows.insert_links(self._connection, shown, shown.happened, set(self._memory.kinds))
+        self._links = []
+
+    def finish(self) -> None:
+        """Writes what was gathered; the transaction commits after this."""
+        self._stage()
+        self._write_tiles()
+        self._write_links()
+        # The lock comes last: label writers wait for it, and live writes wait behind them.
+        lock_links(self._connection)
+        if len(_erased(self._connection)) != len(self._erased):
+            raise DatabaseProblem("an account was erased meanwhile; nothing of this file was kept; import it again")
+        if self._connection.dialect.name == "postgresql":  # labels that came while this transaction was open
+            labels.mark_all(self._connection)
+        self._segments.publish(self._connection, self._staged)
+
+
+def _erased(connection: Connection) -> Int64s:
+    return columns_of(run(connection, "SELECT account FROM accounts WHERE erased_at IS NOT NULL"), 1)[0]
+
+
+def _first(parts: Sequence[LinkFacts]) -> LinkFacts:
+    shown = LinkFacts.concat(parts)
+    return factrows.first_sights(shown, shown.happened)[0]
+
+
+class _Seen:
+    """Event ids of this file so far: sorted runs, merged when the last is half as long as the one before."""
+
+    def __init__(self) -> None:
+        self._runs: list[tuple[Int64s, Int64s]] = []
+
+    def add(self, ids: Int64s, contents: Int64s) -> None:
+        order = np.argsort(ids)
+        self._runs.append((ids[order], contents[order]))
+        while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
+            last, before = self._runs.pop(), self._runs.pop()
+            merged = np.concatenate([before[0], last[0]])
+            order = np.argsort(merged, kind="stable")  # two sorted runs: the sort is a merge
+            self._runs.append((merged[order], np.concatenate([before[1], last[1]])[order]))
+
+    def known(self, ids: Int64s) -> tuple[Int64s, Int64s]:
+        found, contents = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        asked = np.sort(ids)
+        for run_ids, run_contents in self._runs:
+            place = np.minimum(np.searchsorted(run_ids, asked), len(run_ids) - 1)
+            there = run_ids[place] == asked
+            found.append(asked[there])
+            contents.append(run_contents[place[there]])
+        distinct, first = np.unique(np.concatenate(found), return_index=True)
+        return distinct, np.concatenate(contents)[first]

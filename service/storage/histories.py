@@ -1,0 +1,187 @@
+"""Bulk reads: histories of all accounts, or many, chunk by chunk, valid for probes at any moment."""
+# ruff: noqa: S608 - statements are put together from names of our own; what comes from outside is a parameter
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+
+from service.domain.facts import Int32s
+from service.storage.listing import accounts as known_accounts
+from service.storage.memory import Memory
+from service.storage.reading import payment_history, signal_rows, signed_up
+from service.storage.sql import Int64s, columns_of, encoded, rendered, run
+from service.storage.usagerows import merged
+from service.tiles.history import History, KeyRows, OwnLinks, SignalRows, VerdictSpans
+from service.tiles.rows import Tiles
+
+LINKS_IN_MEMORY = 10_000_000  # 52 bytes each; larger link tables are asked key by key
+HUB = 5_000  # accounts; rows of keys with more are kept between chunks, as most chunks want them
+HUB_ROWS = 20_000_000  # 24 bytes each
+_FIRST_CHUNK = 2_000  # accounts
+
+
+class _Links(Protocol):
+    def own(self, chunk: _Chunk) -> OwnLinks: ...
+
+    def on(self, keys: Int64s) -> KeyRows: ...
+
+
+class _Chunk:
+    """Some accounts, ascending, and the condition that finds their rows."""
+
+    def __init__(self, accounts: Int64s, *, every: bool) -> None:
+        self.accounts = accounts
+        if every:  # a range scan; rows of accounts without a signup come along and are dropped
+            self.where = "account BETWEEN :low AND :high"
+            self.parameters: dict[str, Any] = {"low": int(accounts[0]), "high": int(accounts[-1])}
+        else:
+            self.where, self.parameters = "account IN @accounts", {"accounts": accounts}
+
+    def has(self, account: Int64s) -> NDArray[np.bool_]:
+        place = np.minimum(np.searchsorted(self.accounts, account), len(self.accounts) - 1)
+        return np.equal(self.accounts[place], account)
+
+
+def histories(connection: Connection, memory: Memory, rows: int, accounts: Int64s | None) -> Iterator[History]:
+    """See ``Store.histories``; ``accounts`` ascending, None: all that have signed up."""
+    every = accounts is None
+    wanted = known_accounts(connection, None, 2**62) if accounts is None else accounts
+    if not len(wanted):
+        return
+    spans = VerdictSpans(
+        *columns_of(run(connection, "SELECT account, verdict, start_at, end_at FROM verdict_spans"), 4)
+    )
+    links = _links(connection, len(wanted))
+    at, size = 0, _FIRST_CHUNK
+    while at < len(wanted):
+        chunk = _Chunk(wanted[at : at + size], every=every)
+        history = _read(connection, memory, chunk, links, spans)
+        yield history
+        at += len(chunk.accounts)
+        # Account keys are hashes, so any range of them is a fair sample of what an account has.
+        per_account = (len(history.usage) + len(history.own.key) + 1) / len(chunk.accounts)
+        size = int(min(max(rows / per_account, 500), 50 * size))
+
+
+def _read(connection: Connection, memory: Memory, chunk: _Chunk, links: _Links, spans: VerdictSpans) -> History:
+    where, values = chunk.where, chunk.parameters
+    found = run(
+        connection,
+        f"SELECT account, created_at, learned_at, layout, profile FROM accounts WHERE {where} AND erased_at IS NULL",
+        **values,
+    )
+    paid = run(connection, f"SELECT account, learned_at, layout, facts FROM payments WHERE {where}", **values)
+    said = signal_rows(
+        run(connection, f"SELECT account, name, happened_at, learned_at, value FROM signals WHERE {where}", **values)
+    )
+    used = run(connection, f"SELECT account, layout, tiles FROM usage_tiles WHERE {where}", **values)
+    of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
+    usage, payments = merged(used, of), payment_history(paid, of)
+    own = links.own(chunk)
+    sharing = links.on(np.unique(own.key))
+    under = np.isin(sharing.account, spans.account)
+    marked = KeyRows(sharing.key[under], sharing.account[under], sharing.learned[under])
+    told = np.isin(spans.account, marked.account) | chunk.has(spans.account)
+    return History(
+        **signed_up(chunk.accounts, found, of),
+        usage=_of(usage, chunk),
+        payments=_of(payments, chunk),
+        signals=SignalRows(*_rows(said, chunk)),
+        own=own,
+        sharing=sharing,
+        marked=marked,
+        spans=VerdictSpans(spans.account[told], spans.verdict[told], spans.start[told], spans.end[told]),
+    )
+
+
+def _of(tiles: Tiles, chunk: _Chunk) -> Tiles:
+    mine = chunk.has(tiles.account)
+    return tiles if mine.all() else Tiles(tiles.account[mine], tiles.time[mine], tiles.values[mine])
+
+
+def _rows(rows: SignalRows, chunk: _Chunk) -> list[Any]:
+    mine = chunk.has(rows.account)
+    return [getattr(rows, name)[mine] for name in SignalRows.__dataclass_fields__]
+
+
+def _links(connection: Connection, wanted: int) -> _Links:
+    count = run(connection, "SELECT count(*) FROM links")[0][0]
+    known = run(connection, "SELECT count(*) FROM accounts")[0][0]
+    return _Held(connection, count) if count <= LINKS_IN_MEMORY and wanted * 5 >= known else _Asked(connection)
+
+
+class _Held:
+    """The whole link table in memory, once by account and once by key."""
+
+    def __init__(self, connection: Connection, count: int) -> None:
+        table = np.empty((4, count), np.int64)
+        at = 0
+        sql = "SELECT account, kind, key, learned_at FROM links ORDER BY account, key"
+        result = connection.execution_options(stream_results=True).exec_driver_sql(sql)
+        while block := result.fetchmany(100_000):
+            table[:, at : at + len(block)] = np.array([tuple(row) for row in block], np.int64).T
+            at += len(block)
+        self.account, self.key, self.learned = table[0], table[2], table[3]
+        self.kind: Int32s = table[1].astype(np.int32)
+        by = np.argsort(self.key, kind="stable")
+        self.by_key = KeyRows(self.key[by], self.account[by], self.learned[by])
+
+    def own(self, chunk: _Chunk) -> OwnLinks:
+        rows = _ranges(self.account, chunk.accounts)
+        return OwnLinks(self.account[rows], self.kind[rows], self.key[rows], self.learned[rows])
+
+    def on(self, keys: Int64s) -> KeyRows:
+        rows = _ranges(self.by_key.key, keys)
+        return KeyRows(self.by_key.key[rows], self.by_key.account[rows], self.by_key.learned[rows])
+
+
+def _ranges(ascending: Int64s, values: Int64s) -> Int64s:
+    """Places of all elements of ``ascending`` that are among ``values``."""
+    low, high = np.searchsorted(ascending, values, "left"), np.searchsorted(ascending, values, "right")
+    count = high - low
+    places: Int64s = np.arange(count.sum()) + np.repeat(low - (np.cumsum(count) - count), count)
+    return places
+
+
+class _Asked:
+    """The link table where it is, with the rows of hub keys kept."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._hubs: dict[int, tuple[Int64s, Int64s]] = {}
+        self._held = 0
+
+    def own(self, chunk: _Chunk) -> OwnLinks:
+        sql = f"SELECT account, kind, key, learned_at FROM links WHERE {chunk.where}"
+        account, kind, key, learned = columns_of(run(self._connection, sql, **chunk.parameters), 4)
+        mine = chunk.has(account)
+        return OwnLinks(account[mine], kind[mine].astype(np.int32), key[mine], learned[mine])
+
+    def on(self, keys: Int64s) -> KeyRows:
+        hubs = [key for key in keys.tolist() if key in self._hubs]
+        parts = [(np.full(len(self._hubs[key][0]), key), *self._hubs[key]) for key in hubs]
+        asked = np.setdiff1d(keys, np.array(hubs, np.int64), assume_unique=True)
+        sql = rendered("SELECT key, account, learned_at FROM links WHERE key IN @keys", self._connection.dialect.name)
+        for i in range(0, len(asked), 20_000):
+            values = encoded({"keys": asked[i : i + 20_000]}, self._connection.dialect.name)
+            result = self._connection.exec_driver_sql(sql, values)
+            while block := result.fetchmany(200_000):
+                key, account, learned = columns_of([tuple(row) for row in block], 3)
+                parts.append((key, account, learned))
+        none = np.empty(0, np.int64)
+        rows = KeyRows(*(np.concatenate([none, *(part[column] for part in parts)]) for column in range(3)))
+        self._keep(rows, asked)
+        return rows
+
+    def _keep(self, rows: KeyRows, asked: Int64s) -> None:
+        key, count = np.unique(rows.key, return_counts=True)
+        for hub in np.setdiff1d(key[count >= HUB], np.fromiter(self._hubs, np.int64), assume_unique=True).tolist():
+            mine = rows.key == hub
+            if self._held + int(mine.sum()) <= HUB_ROWS and hub in asked:
+                self._hubs[hub] = (rows.account[mine], rows.learned[mine])
+                self._held += int(mine.sum())

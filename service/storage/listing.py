@@ -1,0 +1,96 @@
+"""Plain questions about accounts and names."""
+
+from __future__ import annotations
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.domain.time import HOUR
+from service.storage.sql import Int64s, columns_of, run
+
+
+def signups_between(connection: Connection, start: int, end: int) -> tuple[Int64s, Int64s]:
+    """See ``Store.signups_between``."""
+    sql = (
+        "SELECT account, created_at FROM accounts WHERE created_at >= :start AND created_at < :end "
+        "AND erased_at IS NULL ORDER BY created_at, account"
+    )
+    account, created = columns_of(run(connection, sql, start=start, end=end), 2)
+    return account, created
+
+
+def accounts(connection: Connection, after: int | None, limit: int) -> Int64s:
+    """See ``Store.accounts``."""
+    sql = (
+        "SELECT account FROM accounts WHERE account > :after AND erased_at IS NULL ORDER BY account LIMIT :size"
+        if after is not None
+        else "SELECT account FROM accounts WHERE erased_at IS NULL ORDER BY account LIMIT :size"
+    )
+    parameters = {"size": limit} if after is None else {"size": limit, "after": after}
+    return columns_of(run(connection, sql, **parameters), 1)[0]
+
+
+def account_ids(connection: Connection, asked: Int64s) -> list[str]:
+    """See ``Store.account_ids``."""
+    sql = "SELECT account, account_id FROM accounts WHERE account IN @accounts"
+    names: dict[int, str] = {}
+    distinct = np.unique(asked)
+    for i in range(0, len(distinct), 100_000):
+        names.update((row[0], row[1]) for row in run(connection, sql, accounts=distinct[i : i + 100_000]))
+    return [names.get(account, "") for account in asked.tolist()]
+
+
+def created_at(connection: Connection, asked: Int64s) -> Int64s:
+    """See ``Store.created_at``."""
+    sql = "SELECT account, created_at FROM accounts WHERE account IN @accounts AND erased_at IS NULL"
+    out = np.zeros(len(asked), np.int64)
+    distinct, inverse = np.unique(asked, return_inverse=True)
+    for i in range(0, len(distinct), 100_000):
+        some = distinct[i : i + 100_000]
+        account, created = columns_of(run(connection, sql, accounts=some), 2)
+        values = np.zeros(len(some), np.int64)
+        values[np.searchsorted(some, account)] = created
+        here = (inverse >= i) & (inverse < i + len(some))
+        out[here] = values[inverse[here] - i]
+    return out
+
+
+def newest_fact(connection: Connection) -> int | None:
+    """See ``Store.newest_fact``."""
+    newest = [
+        run(connection, f"SELECT max({column}) FROM {table}")[0][0]  # noqa: S608 - our own names
+        for table, column in (
+            ("accounts", "learned_at"),
+            ("links", "learned_at"),
+            ("payments", "learned_at"),
+            ("signals", "learned_at"),
+            ("labels", "learned_at"),
+            ("segments", "last_learned"),
+            ("usage_log", "last_learned"),
+            ("usage_tiles", "last_hour"),  # where its segment has been pruned
+        )
+    ]
+    return max((at for at in newest if at is not None), default=None)
+
+
+def names(connection: Connection, space: str) -> dict[int, str]:
+    """See ``Store.names``."""
+    return dict(run(connection, "SELECT code, name FROM names WHERE space = :space ORDER BY name", space=space))
+
+
+def accounts_changed_since(connection: Connection, since: int) -> Int64s:
+    """Signed-up accounts of which anything was learned at or after ``since``; ascending.
+
+    Their own facts and labels count, not those of accounts with whom they share a key.
+    """
+    sql = (
+        "SELECT account FROM accounts WHERE learned_at >= :since UNION "
+        "SELECT account FROM links WHERE learned_at >= :since UNION "
+        "SELECT account FROM payments WHERE learned_at >= :since UNION "
+        "SELECT account FROM signals WHERE learned_at >= :since UNION "
+        "SELECT account FROM usage_tiles WHERE last_hour >= :hour UNION "
+        "SELECT account FROM labels WHERE learned_at >= :since OR retraction_learned_at >= :since"
+    )
+    changed = columns_of(run(connection, sql, since=since, hour=since - since % HOUR), 1)[0]
+    known = columns_of(run(connection, "SELECT account FROM accounts WHERE erased_at IS NULL"), 1)[0]
+    return np.intersect1d(changed, known)

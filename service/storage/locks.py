@@ -1,0 +1,36 @@
+"""Locks of PostgreSQL transactions, where two servers write at once. SQLite has one writer and needs none."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+_UPGRADE, _LINKS, _LABELS, _MODELS = 7_406_283_115, 7_406_283_116, 7_406_283_117, 7_406_283_118
+
+
+def lock_upgrade(connection: Connection) -> None:
+    """One process upgrades the schema."""
+    _lock(connection, "pg_advisory_xact_lock", _UPGRADE)
+
+
+def lock_links(connection: Connection, *, alone: bool = False) -> None:
+    """Keeps link writers and label writers apart, of whom neither would see the other's new rows.
+
+    Without it a link shown in the very moment in which its account is labelled would never be marked. ``alone`` is the
+    label writers' side; they take it last.
+    """
+    _lock(connection, "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared", _LINKS)
+
+
+def lock_labels(connection: Connection) -> None:
+    """One label writer at a time, since an account's verdict follows from all its labels."""
+    _lock(connection, "pg_advisory_xact_lock", _LABELS)
+
+
+def lock_models(connection: Connection) -> None:
+    """One change of the registry at a time."""
+    _lock(connection, "pg_advisory_xact_lock", _MODELS)
+
+
+def _lock(connection: Connection, function: str, number: int) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SELECT {function}({number})")
