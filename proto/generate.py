@@ -22,7 +22,7 @@ HAND_WRITTEN = {Path("__init__.py")}
 
 # googleapis-common-protos carries both the .proto and the Python of these: ours are copies that let buf work offline.
 # Python of our own beside theirs would register the same file twice.
-COPIES_OF_GOOGLEAPIS = ("google/rpc/code.proto", "google/rpc/status.proto")
+COPIES_OF_GOOGLEAPIS = ("google/rpc/code.proto", "google/rpc/error_details.proto", "google/rpc/status.proto")
 
 
 def generate(target: Path) -> None:

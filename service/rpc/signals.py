@@ -75,7 +75,9 @@ def _read(item: pb.RecordSignalsRequest | RefusedMessage, position: int) -> Even
         return event_from_wire(item)
     except InvalidInput as error:
         identifier = item.identifier if isinstance(item, RefusedMessage) else item.event_id
-        return EventRejection(identifier, str(error), position, error.violations[0].field)
+        first, *others = error.violations
+        reason = "; ".join([first.description, *(f"{other.field}: {other.description}" for other in others)])
+        return EventRejection(identifier, reason, position, first.field)
 
 
 def _add(told: pb.RecordSignalsResponse, done: RecordedEvents) -> None:

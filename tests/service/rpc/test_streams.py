@@ -197,6 +197,7 @@ def test_events_are_recorded_once_and_a_bad_one_is_rejected_alone(stubs: SimpleN
         ("e2", 4, "event_id", code_pb2.ALREADY_EXISTS),
         ("e6", 7, "fact", code_pb2.INVALID_ARGUMENT),
     ]
+    assert told.rejections[2].reason == "exactly one field is required in oneof"
     assert set(memory.events) == {"e1", "e2", "e4", "e5"}
 
 
