@@ -222,7 +222,7 @@ def rate_limited_share(c: Columns, window: str) -> Column:
 @feature(unit="ratio", source="usage", reason=USAGE_RHYTHM)
 def ramp_up(c: Columns) -> Column:
     """Exchanges of the last 24 hours over the daily mean of the last 7 days."""
-    return ratio(_count(c, "requests", "24h") * 7.0, _count(c, "requests", "7d").astype(np.float64))
+    return ratio((_count(c, "requests", "24h") * 7).astype(np.float64), _count(c, "requests", "7d").astype(np.float64))
 
 
 @feature(unit="hours", source="usage, accounts", reason=USAGE_RHYTHM)
