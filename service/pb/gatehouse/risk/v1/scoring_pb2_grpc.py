@@ -102,7 +102,7 @@ class ScoringServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAssessments(self, request, context):
-        """Lists an account's assessments, newest first.
+        """Lists an account's assessments, newest first and without their reasons, which GetAssessment has.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

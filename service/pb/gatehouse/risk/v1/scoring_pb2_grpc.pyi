@@ -37,7 +37,7 @@ class ScoringServiceStub:
     GetAssessment: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.GetAssessmentRequest, _scoring_pb2.GetAssessmentResponse]
     """Returns one assessment as it was recorded. History is never rewritten."""
     ListAssessments: _grpc.UnaryUnaryMultiCallable[_scoring_pb2.ListAssessmentsRequest, _scoring_pb2.ListAssessmentsResponse]
-    """Lists an account's assessments, newest first."""
+    """Lists an account's assessments, newest first and without their reasons, which GetAssessment has."""
 
 class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Scores accounts and keeps every answer.
@@ -86,6 +86,6 @@ class ScoringServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _scoring_pb2.ListAssessmentsRequest,
         context: _grpc.ServicerContext,
     ) -> _scoring_pb2.ListAssessmentsResponse:
-        """Lists an account's assessments, newest first."""
+        """Lists an account's assessments, newest first and without their reasons, which GetAssessment has."""
 
 def add_ScoringServiceServicer_to_server(servicer: ScoringServiceServicer, server: _grpc.Server) -> None: ...
