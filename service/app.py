@@ -15,7 +15,7 @@ import structlog
 
 from service.domain.errors import ArtefactProblem, NotReady
 from service.domain.records import ModelRecord
-from service.domain.time import micros
+from service.domain.time import DAY, micros
 from service.rpc.ports import UseCases
 from service.settings import DEFAULT_DATABASE, Settings
 from service.signals.door import Door
@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 # Cores are shared with other workers: idle OpenMP threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+CHORE_EVERY = 150  # rounds of the follower, 2 s each by default
+
 STARTER_GROUP = "gatehouse.starter"
 
 TrainStarter = Callable[[Path], None]
@@ -49,6 +51,7 @@ class App:
 
     settings: Settings
     store: Store
+    _rounds: int = 0  # how often chores were asked for
 
     @classmethod
     @contextmanager
@@ -125,6 +128,14 @@ class App:
             model=record.version,
             why="no model trained on your accounts was promoted yet; `gatehouse train` makes one",
         )
+
+    def maintain(self, now: int) -> None:
+        """Small chores of a running server, at most one a call: raw usage that waits goes into a segment, and segments
+        past their retention go."""
+        self._rounds += 1
+        if self._rounds % CHORE_EVERY == 0:
+            self.store.flush_usage_log()
+            self.store.prune_usage(now - self.settings.retention_days * DAY)
 
     @cached_property
     def score_accounts(self) -> ScoreAccounts:

@@ -30,6 +30,16 @@ def accounts(connection: Connection, after: int | None, limit: int) -> Int64s:
     return columns_of(run(connection, sql, **parameters), 1)[0]
 
 
+def ping(connection: Connection) -> None:
+    """See ``Store.ping``."""
+    run(connection, "SELECT 1")
+
+
+def count_accounts(connection: Connection) -> int:
+    """See ``Store.count_accounts``."""
+    return int(run(connection, "SELECT count(*) FROM accounts WHERE erased_at IS NULL")[0][0])
+
+
 def account_ids(connection: Connection, asked: Int64s) -> list[str]:
     """See ``Store.account_ids``."""
     sql = "SELECT account, account_id FROM accounts WHERE account IN @accounts"

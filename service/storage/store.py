@@ -104,6 +104,11 @@ class Store:
             wanted = None if accounts is None else np.unique(accounts)
             yield from histories(connection, self._memory, rows, wanted)
 
+    def ping(self) -> None:
+        """Raises DatabaseProblem where the database does not answer."""
+        with snapshot(self.engine) as connection:
+            listing.ping(connection)
+
     # --- accounts and names ------------------------------------------------------------------------------------------
 
     def signups_between(self, start: int, end: int) -> tuple[Int64s, Int64s]:
@@ -115,6 +120,13 @@ class Store:
         """Signed-up accounts, ascending; the next page is ``after`` the last of this one."""
         with snapshot(self.engine) as connection:
             return listing.accounts(connection, after, limit)
+
+    def count_accounts(self, *, changed_since: int | None = None) -> int:
+        """How many accounts have signed up; only those of which something was learned at or after ``changed_since``."""
+        with snapshot(self.engine) as connection:
+            if changed_since is not None:
+                return len(listing.accounts_changed_since(connection, changed_since))
+            return listing.count_accounts(connection)
 
     def account_ids(self, accounts: Int64s) -> list[str]:
         """The ids, in order; empty text: no signup of it is known."""

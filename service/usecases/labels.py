@@ -6,30 +6,36 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.domain.errors import FieldViolation, InvalidInput
+import numpy as np
+
+from service.domain.errors import AlreadyExists, FieldViolation, InvalidInput
 from service.domain.raw import Label
 from service.domain.records import LabelRecord
 from service.domain.requests import LabelReceipt, Page
-from service.domain.time import FUTURE_TOLERANCE
+from service.domain.time import FUTURE_TOLERANCE, rfc3339
+from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
+from service.storage.labels import LabelOutcome
 
 
 class LabelStore(Protocol):
     """What is needed of the store."""
 
-    def record_labels(self, labels: Sequence[Label], learned_at: int | None) -> LabelReceipt: ...
+    def record_labels(
+        self, labels_: Sequence[Label], learned_at: int | None = None, *, atomic: bool = True
+    ) -> LabelOutcome: ...
 
     def retract_label(
-        self, account_id: str, analyst: str, decided_at: int, *, retracted_at: int, learned_at: int, reason: str
+        self, account_id: str, analyst: str, decided_at: int, retracted_at: int, learned_at: int, reason: str = ""
     ) -> LabelRecord: ...
 
     def list_labels(
         self,
         *,
-        account_id: str | None,
-        analyst: str | None,
-        campaign_id: str | None,
-        page_size: int,
-        page_token: str,
+        account_id: str | None = None,
+        analyst: str | None = None,
+        campaign_id: str | None = None,
+        page_size: int = 100,
+        page_token: str = "",
     ) -> Page[LabelRecord]: ...
 
 
@@ -49,7 +55,15 @@ class RecordLabels:
         ]
         if violations:
             raise InvalidInput(*violations)
-        return self.store.record_labels(labels, now)
+        outcome = self.store.record_labels(labels, now, atomic=True)
+        for row in np.flatnonzero(outcome.status == CONFLICT).tolist():
+            label = labels[row]
+            raise AlreadyExists("label", f"{label.account_id} by {label.analyst} at {rfc3339(label.decided_at)}")
+        return LabelReceipt(
+            recorded=int((outcome.status == NEW).sum()),
+            duplicates=int((outcome.status == DUPLICATE).sum()),
+            created_campaigns=outcome.created_campaigns,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,7 @@ class RetractLabel:
     def __call__(self, account_id: str, analyst: str, decided_at: int, *, reason: str, now: int) -> LabelRecord:
         """Takes one label back as of ``now``; raises UnknownLabel. Again changes nothing."""
         return self.store.retract_label(
-            account_id, analyst, decided_at, retracted_at=now, learned_at=now, reason=reason
+            account_id, analyst, decided_at, now, now, reason
         )
 
 

@@ -26,6 +26,13 @@ class Rescored(Protocol):
     def __call__(self, made: Sequence[Assessment], before: Mapping[int, Decision]) -> None: ...
 
 
+class Latest(Protocol):
+    """What an account was told last."""
+
+    @property
+    def decision(self) -> Decision: ...
+
+
 class Jobs(Protocol):
     """What the job reads and writes."""
 
@@ -35,9 +42,9 @@ class Jobs(Protocol):
 
     def account_ids(self, accounts: Int64s) -> Sequence[str]: ...
 
-    def latest_decisions(self, accounts: Int64s) -> Mapping[int, Decision]: ...
+    def latest_decisions(self, accounts: Int64s | None = None, before: int = 2**62) -> Mapping[int, Latest]: ...
 
-    def append_assessments(self, assessments: Sequence[Assessment]) -> None: ...
+    def append_assessments(self, made: Sequence[Assessment]) -> int: ...
 
     def count_accounts(self, *, changed_since: int | None = None) -> int: ...
 
@@ -76,7 +83,8 @@ class Rescore:
         decisions: dict[str, int] = {}
         for history in self.jobs.histories(rows=ROWS_AT_ONCE, changed_since=changed_since):
             made = self._assessed(serving, history, as_of)
-            before = self.jobs.latest_decisions(history.account)
+            latest = self.jobs.latest_decisions(history.account)
+            before = {account: told.decision for account, told in latest.items()}
             self.jobs.append_assessments(made)
             for assessment in made:
                 changed += assessment.decision is not before.get(assessment.account, Decision.ALLOW)
