@@ -130,8 +130,7 @@ class App:
         )
 
     def maintain(self, now: int) -> None:
-        """Small chores of a running server, at most one a call: raw usage that waits goes into a segment, and segments
-        past their retention go."""
+        """Chores of a running server, now and then: waiting raw usage goes into a segment, outlived segments go."""
         self._rounds += 1
         if self._rounds % CHORE_EVERY == 0:
             self.store.flush_usage_log()
