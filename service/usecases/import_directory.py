@@ -8,15 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-import pyarrow as pa
-
 from service.domain.errors import UsageError
-from service.domain.facts import Int64s
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
 from service.usecases.interchange.aside import Aside
-from service.usecases.interchange.chunks import Chunk
-from service.usecases.interchange.loading import load
+from service.usecases.interchange.loading import Admitted, admitted, keep
 from service.usecases.interchange.ports import Bulk, Door, Store
 from service.usecases.interchange.problems import BadRow, FileProblem
 from service.usecases.interchange.schemas import LABELS
@@ -128,7 +123,7 @@ class _Import:
         self._named.clear()
         try:
             self.progress.begins(source.name, source.size())
-            with self.store.bulk() as bulk, closing(source.chunks()) as chunks:
+            with self.store.bulk() as bulk, closing(admitted(source, self.door, self.now)) as chunks:
                 self._rows(source, chunks, bulk, counts)
             published = True
             self.report.campaigns |= self._named
@@ -143,34 +138,29 @@ class _Import:
         self.progress.ends(source.name, counts, published=published)
         return published
 
-    def _rows(self, source: Source, chunks: Iterable[Chunk], bulk: Bulk, counts: Counts) -> None:
-        for chunk in chunks:
-            self._chunk(source, chunk, bulk, counts)
-            self.progress.advanced(chunk.read, counts.rows)
+    def _rows(self, source: Source, chunks: Iterable[Admitted], bulk: Bulk, counts: Counts) -> None:
+        for each in chunks:
+            self._chunk(source, each, bulk, counts)
+            self.progress.advanced(each.chunk.read, counts.rows)
         if counts.bad and self.aside is None:
             raise _Refused
 
-    def _chunk(self, source: Source, chunk: Chunk, bulk: Bulk, counts: Counts) -> None:
-        wrong = _Wrong(source.name, chunk)
-        for problem in chunk.problems:
-            wrong.note(problem.place, problem.column, problem.reason)
-        sound = wrong.others()
-        batch = chunk.batch if len(sound) == len(chunk.rows) else chunk.batch.take(sound)
-        if len(sound):
-            loaded = load(source.table.name, batch, self.door, bulk, self.now)
-            for rejection in loaded.rejections:
-                wrong.note(int(sound[rejection.row]), rejection.field, rejection.reason)
-            for place in sound[loaded.statuses == CONFLICT]:
-                wrong.note(int(place), ", ".join(source.table.identity), _CONFLICT)
-            counts.imported += int((loaded.statuses == NEW).sum())
-            counts.duplicates += int((loaded.statuses == DUPLICATE).sum())
+    def _chunk(self, source: Source, each: Admitted, bulk: Bulk, counts: Counts) -> None:
+        chunk, wrong = each.chunk, each.wrong
+        if len(each.places):
+            statuses = keep(source, each.facts, bulk)
+            for place in each.places[statuses == CONFLICT].tolist():
+                column = ", ".join(source.table.identity)
+                wrong[place] = [BadRow(source.name, int(chunk.rows[place]), column, _CONFLICT)]
+            counts.imported += int((statuses == NEW).sum())
+            counts.duplicates += int((statuses == DUPLICATE).sum())
             if source.table is LABELS:
-                named = batch.column("campaign_id").filter(pa.array(loaded.statuses == NEW))
+                named = chunk.batch.column("campaign_id").take(each.places[statuses == NEW])
                 self._named.update(named.drop_null().to_pylist())
         counts.rows += len(chunk)
-        counts.bad += len(wrong.rows) + len(chunk.unreadable)
-        for place in sorted(wrong.rows):
-            self._keep(wrong.rows[place], chunk.original(place) if self.aside is not None else None)
+        counts.bad += len(wrong) + len(chunk.unreadable)
+        for place in sorted(wrong):
+            self._keep(wrong[place], chunk.original(place) if self.aside is not None else None)
         for row in chunk.unreadable:
             self._keep([BadRow(source.name, row.row, "", row.reason)], row.content)
 
@@ -178,21 +168,3 @@ class _Import:
         self.report.bad_rows.extend(bad[: KEPT_BAD_ROWS - len(self.report.bad_rows)])
         if self.aside is not None:
             self.aside.write(bad, record)
-
-
-class _Wrong:
-    """What is wrong with the rows of one chunk, by place."""
-
-    def __init__(self, file: str, chunk: Chunk) -> None:
-        self._file, self._numbers = file, chunk.rows
-        self.rows: dict[int, list[BadRow]] = {}
-
-    def note(self, place: int, column: str, reason: str) -> None:
-        row = BadRow(self._file, int(self._numbers[place]), column, reason)
-        self.rows.setdefault(place, []).append(row)
-
-    def others(self) -> Int64s:
-        """Places of the rows with which nothing is wrong so far, ascending."""
-        sound = np.ones(len(self._numbers), bool)
-        sound[list(self.rows)] = False
-        return np.flatnonzero(sound)

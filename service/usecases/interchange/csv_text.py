@@ -118,5 +118,7 @@ def _header(reader: Any, table: Table, file: str) -> list[str]:
     header = [shown(name) for name in header]
     if len(header) == 1 and any(mark in header[0] for mark in ";\t|"):
         raise FileProblem(file, "has one column only", "separate the columns by commas")
+    if not {column.name for column in table.columns} & set(header):  # and do not repeat what may be a row of data
+        raise FileProblem(file, f"has no header line: none of its first fields is a column of {table.name}", "add one")
     table.check_columns(header, file)
     return header

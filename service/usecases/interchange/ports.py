@@ -15,7 +15,6 @@ from service.domain.raw import Label
 from service.signals.checks import Rejection
 
 Statuses = NDArray[np.int8]  # one per row of the facts
-NEW, DUPLICATE, CONFLICT = 0, 1, 2
 
 
 class Door(Protocol):

@@ -73,5 +73,10 @@ def source(path: Path, table: Table) -> Source:
 def _of_table(directory: Path, name: str) -> list[Path]:
     single = [directory / f"{name}{suffix}" for suffix in _READERS]
     folder = directory / name
-    parts = sorted(path for path in folder.iterdir() if path.suffix in _READERS) if folder.is_dir() else []
+    parts = sorted(path for path in folder.iterdir() if _is_part(path)) if folder.is_dir() else []
     return [path for path in [*single, *parts] if path.is_file()]
+
+
+def _is_part(path: Path) -> bool:
+    """Names that begin with a dot or an underscore are other programs' notes (Spark, macOS)."""
+    return path.suffix in _READERS and not path.name.startswith((".", "_"))

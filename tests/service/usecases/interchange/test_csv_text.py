@@ -85,6 +85,7 @@ def test_a_text_of_ten_megabytes_is_refused_by_column_and_one_of_twenty_by_row(a
         (b"account_id,created_at,email,email\n", "more than one column 'email'"),
         (b"account_id,email\n", "has no column 'created_at'"),
         (b"account_id;created_at;email\n", "separate the columns by commas"),
+        (b"ann,2026-04-22T12:00:00Z,ann@example.org\n", "accounts.csv: has no header line: .* of accounts; add one$"),
         (b'account_id,"created', "header line that is not CSV"),
     ],
 )
