@@ -29,7 +29,7 @@ def a_world(n: int = 4_000, seed: int = 1) -> FitRows:
 
 
 def fitted(rows: FitRows, seed: int = 3) -> object:
-    return fit(rows, rows.group >= 30, FEATURES, seed=seed, sizes=(4, 15), most_trees=60)
+    return fit(rows, FEATURES, seed=seed, leaves=(4, 15), trees=(20, 60))
 
 
 def test_the_same_rows_and_seed_give_the_same_bytes() -> None:
@@ -45,32 +45,44 @@ def test_another_seed_gives_another_model() -> None:
 def test_risk_never_falls_with_a_feature_that_can_only_raise_it() -> None:
     rows = a_world()
     noisy = replace(rows, fraud=rows.fraud ^ (rows.matrix[:, 0] > 1.5))  # the data say otherwise at the top
-    booster = fit(noisy, rows.group >= 30, FEATURES, seed=3, sizes=(15,), most_trees=60).booster
+    booster = fit(noisy, FEATURES, seed=3, leaves=(15,), trees=(60,)).booster
     probe = np.repeat(rows.matrix[:50], 40, axis=0)
     probe[:, 0] = np.tile(np.linspace(-3, 3, 40, dtype=np.float32), 50)
     scores = np.asarray(booster.predict(probe, num_threads=1)).reshape(50, 40)
     assert (np.diff(scores, axis=1) >= -1e-12).all()
     free = tuple(replace(feature, monotone=0) for feature in FEATURES)
-    unbound = fit(noisy, rows.group >= 30, free, seed=3, sizes=(15,), most_trees=60).booster
+    unbound = fit(noisy, free, seed=3, leaves=(15,), trees=(60,)).booster
     assert (np.diff(np.asarray(unbound.predict(probe, num_threads=1)).reshape(50, 40), axis=1) < -1e-12).any()
 
 
 def test_what_carries_the_signal_has_the_gain() -> None:
     rows = a_world()
-    made = fit(rows, rows.group >= 30, FEATURES, seed=3, sizes=(7,), most_trees=60)
+    made = fit(rows, FEATURES, seed=3, leaves=(7,), trees=(60,))
     gain = made.gain(FEATURES)
     assert set(gain) == {feature.name for feature in FEATURES}
     assert gain["f 0 [x]"] > gain["f 3 [x]"]
 
 
 def test_the_smallest_of_those_as_good_as_the_best_is_taken() -> None:
-    tried = [Tried(7, 50, 0.60, 0.02), Tried(15, 50, 0.69, 0.02), Tried(31, 100, 0.70, 0.02)]
+    tried = [Tried(7, 50, 0.60, 0.10, 0.02), Tried(15, 50, 0.69, 0.01, 0.02), Tried(31, 100, 0.70, 0.0, 0.0)]
     assert smallest_as_good(tried).leaves == 15
     assert smallest_as_good([replace(one, standard_error=0.001) for one in tried]).leaves == 31
 
 
-def test_without_fraud_to_choose_by_a_small_model_is_fitted_all_the_same() -> None:
+def test_sizes_are_compared_on_campaigns_that_they_have_not_seen() -> None:
+    rows = a_world()
+    told = np.zeros((len(rows.fraud), 1), np.float32)  # a column that names the campaign: worth nothing on another
+    told[:, 0] = rows.group + np.random.default_rng(1).normal(0, 0.01, len(rows.fraud))
+    fraud = rows.group % 2 == 0
+    one = replace(FEATURES[1], name="campaign")
+    made = fit(FitRows(told, fraud, rows.weight, rows.group), (one,), seed=3, leaves=(4, 31), trees=(20, 80))
+    assert len(made.tried) == 4
+    assert all(size.average_precision < 0.8 for size in made.tried)
+
+
+def test_with_fraud_in_one_fold_only_the_smallest_size_is_fitted_all_the_same() -> None:
     rows = a_world(800)
-    made = fit(rows, np.zeros(800, bool), FEATURES, seed=3, sizes=(7, 15), most_trees=30)
+    alone = replace(rows, fraud=rows.fraud & (rows.group == 0))
+    made = fit(alone, FEATURES, seed=3, leaves=(7, 15), trees=(30, 60))
     assert made.tried == ()
-    assert made.parameters["num_leaves"] == 7
+    assert (made.parameters["num_leaves"], made.trees) == (7, 30)

@@ -1,0 +1,285 @@
+"""One run of training: from a dataset to an artefact, its report, and what the gate needs to judge it.
+
+Every side has one use. The train side is learned from and chooses the size, the calibration side sets the
+calibration, the test side gives the figures. Thresholds take the calibration and test sides together: conformal
+quantiles need every legitimate account that the booster has not seen, and the figures do not depend on them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.facts import Float64s, Int64s
+from service.domain.time import rfc3339
+from service.features.catalogue import fingerprint
+from service.model.artefact import Artefact, Manifest, make_artefact
+from service.model.calibration import Calibration
+from service.policy.policy import Policy
+from service.policy.rules import PROPOSED, Rule
+from training.calibrate import calibrate
+from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset
+from training.evaluate import (
+    by_age,
+    by_campaign,
+    calibration_error,
+    calibration_table,
+    figures,
+    highest_of,
+    too_good,
+)
+from training.fit import FitRows, Fitted, fit
+from training.gate import Basis, Held
+from training.silence import Silence, campaign_share, weigh_silence
+from training.splits import CALIBRATION, TEST, TRAIN, Split, split
+from training.thresholds import Threshold, thresholds
+
+LEAST_LEGITIMATE = 100  # labelled accounts on the test side for its headline figures to be theirs alone
+LEAST_FRAUD = 20
+RULES_PART = 0.25  # of the friction budget that all rules together may use on legitimate accounts
+
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A model that is not registered yet, and everything to say about it."""
+
+    artefact: Artefact
+    report: dict[str, Any]
+    basis: Basis
+    test: Int64s  # rows of the dataset that the gate compares on
+    held: Held
+    scores: Float64s  # of those rows, calibrated
+
+
+def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at: int, code_version: str) -> Trained:
+    """Learns from ``dataset``. The caller has made sure that there are both verdicts, or unlabelled accounts."""
+    accounts, verdict = dataset.accounts, dataset.accounts.verdict
+    share = campaign_share(accounts.group)
+    sides = split(accounts.created_at, accounts.group, np.where(verdict == FRAUD, share, 0.0), seed=seed)
+    side = sides.side[dataset.row]
+    silence = weigh_silence(dataset, sides, share, seed)
+    weight = _learning_weight(dataset, silence, share)
+    rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
+    learned = side == TRAIN
+    fitted = fit(rows.part(learned), dataset.features, seed=seed)
+    raw = np.asarray(fitted.booster.predict(dataset.matrix, raw_score=True, num_threads=1), np.float64)
+    counts = accounts.stands_for[dataset.row] / np.bincount(dataset.row, minlength=len(accounts))[dataset.row]
+    on = side == CALIBRATION
+    known_fraud = int((verdict[sides.on(CALIBRATION)] == FRAUD).sum())
+    calibration = (
+        calibrate(raw[on], silence.hidden[on], counts[on], fraud_accounts=known_fraud)
+        if on.any()
+        else Calibration.identity()
+    )
+    score = calibration.probability(raw)
+    policy, made, vetted = _policy(dataset, sides, silence, score, budget)
+    measured = _measure(dataset, sides, silence, score, counts, policy)
+    manifest = Manifest(
+        version=f"m-{rfc3339(created_at)[:19].replace('-', '').replace(':', '')}-{dataset.fingerprint[:8]}",
+        created_at=rfc3339(created_at),
+        origin=origin,
+        code_version=code_version,
+        features=tuple(feature.name for feature in dataset.features),
+        feature_fingerprint=fingerprint(dataset.features),
+        data_fingerprint=dataset.fingerprint,
+        training=_about(dataset, sides, silence, seed, budget),
+        lightgbm={
+            "version": lightgbm.__version__,
+            "parameters": {name: value for name, value in fitted.parameters.items() if name != "monotone_constraints"},
+            "trees": fitted.trees,
+        },
+        calibration=calibration.to_json(),
+        policy=policy.to_json(),
+        metrics=measured["metrics"],
+        gain=fitted.gain(dataset.features),
+    )
+    report = {
+        **measured,
+        "thresholds": [one.to_json() for one in made],
+        "rules": vetted,
+        "sizes_tried": [_tried(fitted, i) for i in range(len(fitted.tried))],
+        "warnings": [*_warnings(dataset, sides, made), *too_good(measured["metrics"])],
+    }
+    test = np.flatnonzero(side == TEST)
+    of = dataset.row[test]
+    return Trained(
+        artefact=make_artefact(manifest, fitted.text()),
+        report=report,
+        basis=_basis(dataset, sides),
+        test=test,
+        held=Held(silence.hidden[test], counts[test], accounts.group[of]),
+        scores=score[test],
+    )
+
+
+def _learning_weight(dataset: Dataset, silence: Silence, share: Float64s) -> Float64s:
+    """Weights of rows: an account's probes share its one weight, a campaign's members share its square root."""
+    fraud = dataset.accounts.verdict == FRAUD
+    mean = float(share[fraud].mean()) if fraud.any() else 1.0
+    of_account = np.where(fraud, share / mean, dataset.accounts.stands_for)
+    per_row = (of_account / np.bincount(dataset.row, minlength=len(of_account)))[dataset.row]
+    out: Float64s = per_row * np.where(fraud[dataset.row], 1.0, 1.0 - silence.hidden - silence.pardoned)
+    return out
+
+
+def _policy(
+    dataset: Dataset, sides: Split, silence: Silence, score: Float64s, budget: float
+) -> tuple[Policy, tuple[Threshold, ...], list[dict[str, object]]]:
+    accounts = dataset.accounts
+    n = len(accounts)
+    innocent = np.where(accounts.verdict == FRAUD, 0.0, accounts.stands_for * _innocence(dataset, silence))
+    kept, vetted, touched = _vet_rules(dataset, innocent, budget)
+    highest = highest_of(score, dataset.row, n)
+    highest[touched] = np.inf
+    held = (sides.on(CALIBRATION) | sides.on(TEST)) & (accounts.verdict != FRAUD)
+    labelled = (accounts.verdict == LEGITIMATE).astype(np.float64)
+    made = thresholds(highest[held], labelled[held], innocent[held], budget=budget)
+    policy = Policy(budget, tuple(one.value for one in made), kept)
+    return policy, made, vetted
+
+
+def _innocence(dataset: Dataset, silence: Silence) -> Float64s:
+    """Per account, the chance that it is legitimate, by its latest probe: by then the most is known."""
+    latest = np.zeros(len(dataset.accounts), np.int64)
+    latest[dataset.row] = np.arange(len(dataset.row))
+    out: Float64s = 1.0 - silence.hidden[latest] - silence.pardoned[latest]
+    return out
+
+
+def _vet_rules(
+    dataset: Dataset, innocent: Float64s, budget: float
+) -> tuple[tuple[Rule, ...], list[dict[str, object]], Bools]:
+    """Rules are what analysts know beforehand; the data can only take one away, where it would eat the budget."""
+    names = [feature.name for feature in dataset.features]
+    allowed = RULES_PART * budget / len(PROPOSED)
+    touched = np.zeros(len(innocent), bool)
+    kept: list[Rule] = []
+    vetted: list[dict[str, object]] = []
+    for rule in PROPOSED:
+        hit = np.zeros(len(innocent), bool)
+        hit[dataset.row[rule.holds(dataset.matrix, names)]] = True
+        cost = float(innocent[hit].sum() / max(1.0, innocent.sum()))
+        keep = cost <= allowed
+        if keep:
+            kept.append(rule)
+            touched |= hit
+        why = (
+            "" if keep else f"left out: it touches a share of {cost:.2e} of legitimate accounts, {allowed:.2e} allowed"
+        )
+        vetted.append({"code": rule.code, "legitimate_share": cost, "kept": keep, "why": why})
+    return tuple(kept), vetted, touched
+
+
+def _measure(
+    dataset: Dataset, sides: Split, silence: Silence, score: Float64s, counts: Float64s, policy: Policy
+) -> dict[str, Any]:
+    """Figures of the test side. Labelled accounts alone are the headline where there are enough legitimate ones."""
+    accounts, test = dataset.accounts, sides.on(TEST)
+    on = test[dataset.row]
+    verdict = accounts.verdict[dataset.row]
+    labelled = on & (verdict != UNLABELLED)
+    fraud = (verdict == FRAUD).astype(np.float64)
+    some = int((accounts.verdict[test] == LEGITIMATE).sum()) >= LEAST_LEGITIMATE
+    head = labelled if some else on
+    table = calibration_table(score[on], silence.hidden[on], counts[on])
+    highest = highest_of(score, dataset.row, len(accounts))
+    campaigns = [name if member else None for name, member in zip(accounts.campaign, test, strict=True)]
+    challenge = policy.thresholds[0]
+    frauds = test & (accounts.verdict == FRAUD)
+    metrics: dict[str, Any] = {
+        **figures(score[head], fraud[head], counts[head]),
+        "calibration_error": calibration_error(table),
+        "recall_at_budget": float((highest[frauds] > challenge).mean()) if frauds.any() else None,
+        "rows_of": "labelled accounts of the test side" if some else "test side, unlabelled taken as legitimate",
+    }
+    per_campaign = by_campaign(highest, campaigns, challenge)
+    recalls = [one["recall"] for one in per_campaign.values()]
+    metrics["worst_campaign_recall"] = min(recalls, default=None)
+    metrics["suspicious"] = too_good(metrics)
+    return {
+        "metrics": metrics,
+        "metrics_unlabelled_as_legitimate": figures(score[on], fraud[on], counts[on]),
+        "metrics_unlabelled_weighed": figures(score[on], silence.hidden[on], counts[on]),
+        "by_age": by_age(
+            score[head], fraud[head], counts[head], dataset.age[head], {age: name for name, age in AGES.items()}
+        ),
+        "by_campaign": per_campaign,
+        "calibration_table": table,
+    }
+
+
+def _basis(dataset: Dataset, sides: Split) -> Basis:
+    learned = sides.on(TRAIN) & (dataset.accounts.verdict == FRAUD)
+    return Basis(int(learned.sum()), len(np.unique(dataset.accounts.group[learned])))
+
+
+def _about(dataset: Dataset, sides: Split, silence: Silence, seed: int, budget: float) -> dict[str, Any]:
+    accounts = dataset.accounts
+    verdict = accounts.verdict
+    return {
+        "as_of": rfc3339(dataset.as_of),
+        "seed": seed,
+        "friction_budget": budget,
+        "rows": len(dataset.row),
+        "accounts": len(accounts),
+        "accounts_stood_for": float(accounts.stands_for.sum()),
+        "positives": int((verdict == FRAUD).sum()),
+        "legitimate": int((verdict == LEGITIMATE).sum()),
+        "unlabelled": int((verdict == UNLABELLED).sum()),
+        "campaigns": len({name for name in accounts.campaign if name}),
+        "overturned": dataset.overturned,
+        "frauds_ever_labelled": silence.ever,
+        "verdict_delay_90_days": silence.delays.quantile(0.9) / 86_400e6,
+        "split_by": sides.by,
+        "split_at": [rfc3339(cut) for cut in sides.cuts],
+        "dropped_past_their_campaigns_side": sides.dropped,
+        "sides": {
+            name: {
+                "accounts": int(sides.on(side).sum()),
+                "positives": int((verdict[sides.on(side)] == FRAUD).sum()),
+                "legitimate": int((verdict[sides.on(side)] == LEGITIMATE).sum()),
+            }
+            for name, side in (("train", TRAIN), ("calibration", CALIBRATION), ("test", TEST))
+        },
+    }
+
+
+def _tried(fitted: Fitted, i: int) -> dict[str, object]:
+    one = fitted.tried[i]
+    return {
+        "leaves": one.leaves,
+        "trees": one.trees,
+        "average_precision": one.average_precision,
+        "behind": one.behind,
+        "standard_error": one.standard_error,
+        "chosen": (one.leaves, one.trees) == (fitted.parameters["num_leaves"], fitted.trees),
+    }
+
+
+def _warnings(dataset: Dataset, sides: Split, made: tuple[Threshold, ...]) -> list[str]:
+    out = []
+    verdict = dataset.accounts.verdict
+    infinite = [one.decision.value for one in made if np.isinf(one.value)]
+    if infinite:
+        held = int(((sides.on(CALIBRATION) | sides.on(TEST)) & (verdict != FRAUD)).sum())
+        out.append(
+            f"no threshold for {', '.join(infinite)}: {held} held-out accounts that are not fraud are too few for a "
+            f"friction budget of {made[0].budget:g}; these decisions are left to rules"
+        )
+    if sides.by == "hash":
+        out.append("all accounts or all frauds share too few creation times to split by time; they were split by hash")
+    if not (verdict == LEGITIMATE).any():
+        out.append(
+            "no account is labelled legitimate: unlabelled ones stand in, and no figure here is about known ones"
+        )
+    for name, side in (("calibration", CALIBRATION), ("test", TEST)):
+        frauds = int((verdict[sides.on(side)] == FRAUD).sum())
+        if frauds < LEAST_FRAUD:
+            out.append(f"only {frauds} frauds on the {name} side: its figures are little more than a guess")
+    return out
