@@ -73,13 +73,18 @@ def address_facts(addresses: Sequence[ParsedAddress], tables: AddressTables) -> 
         found.network_size.tolist(),
         strict=True,
     ):
-        shown = NOT_PUBLIC if kind == 0 and not ip_address(text).is_global else kind
-        facts.append(
-            AddressFacts(float(address.version), float(shown), float(hosts), float(kind in _ANONYMOUS), size, country)
-        )
+        if ip_address(text).is_global:
+            anonymous = float(kind in _ANONYMOUS)
+            facts.append(AddressFacts(float(address.version), float(kind), float(hosts), anonymous, size, country))
+        else:
+            facts.append(AddressFacts(float(address.version), float(NOT_PUBLIC), 0.0, 0.0, nan, None))
     return facts
 
 
 def hosted(addresses: Sequence[ParsedAddress], tables: AddressTables) -> NDArray[np.int64]:
     """1 for addresses of data centres, VPNs, Tor exits and networks that host servers; shape (m,)."""
-    return tables.look_up(addresses, [canonical(address) for address in addresses]).hosted.astype(np.int64)
+    texts = [canonical(address) for address in addresses]
+    flags = tables.look_up(addresses, texts).hosted.tolist()
+    # The published lists reach over documentation and private ranges.
+    public = [flag and ip_address(text).is_global for flag, text in zip(flags, texts, strict=True)]
+    return np.array(public, np.int64)

@@ -188,7 +188,7 @@ class Columns:
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         values = _decoded(encoded.dictionary)
         if "" in values:
-            codes = np.where(codes == values.index(""), -1, codes)
+            return Texts(values, np.where(codes == values.index(""), -1, codes)).keep(np.arange(len(codes)))
         return Texts(values, codes)
 
     def integers(self, name: str) -> Numbers:

@@ -68,9 +68,8 @@ class Keyring:
 
     def rotated(self, now: int, random: Callable[[int], bytes] = token_bytes) -> Keyring:
         """A keyring whose current secret is new since ``now``; secrets that nothing uses any more are left out."""
-        taken = {secret.id for secret in self.secrets}
-        number = next(n for n in range(1, len(taken) + 2) if f"k{n}" not in taken)
-        new = LinkSecret(f"k{number}", now, random(SECRET_BYTES))
+        numbers = [int(secret.id[1:]) for secret in self.secrets if re.fullmatch(r"k\d{1,9}", secret.id)]
+        new = LinkSecret(f"k{max(numbers, default=0) + 1}", now, random(SECRET_BYTES))
         return Keyring((new, *self.active(now)), self.content)
 
     @classmethod

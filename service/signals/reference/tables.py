@@ -54,7 +54,7 @@ class Located:
 
     kind: NDArray[np.int64]  # 0 in no list, 1 data centre, 2 CDN, 3 VPN, 4 Tor exit, 5 declared crawler
     hosted: NDArray[np.bool_]  # kind 1 to 4, or in a network that hosts servers
-    network_size: NDArray[np.float32]  # log2(1 + IPv4 addresses of its network); NaN: network not known
+    network_size: NDArray[np.float32]  # log2(1 + IPv4 addresses of its network); NaN: not known, or it has IPv6 alone
 
 
 class AddressTables:
@@ -89,7 +89,8 @@ class AddressTables:
         place = np.searchsorted(self._networks["asn"], asn).clip(max=len(self._networks["asn"]) - 1)
         known = (asn != _UNKNOWN_ASN) & (self._networks["asn"][place] == asn)
         hosts = known & self._networks["hosting"][place]
-        size = np.where(known, self._networks["log2_addresses"][place], np.nan).astype(np.float32)
+        log2 = self._networks["log2_addresses"][place]
+        size = np.where(known & (log2 > 0), log2, np.nan).astype(np.float32)
         return Located(kind, hosts | ((kind >= 1) & (kind <= 4)), size)
 
     def _kinds(self, width: int, numbers: list[int]) -> NDArray[np.int64]:
