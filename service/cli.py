@@ -10,6 +10,7 @@ from types import TracebackType
 import click
 import structlog
 
+from service import log
 from service.commands.data import import_command, labels_group
 from service.commands.database import db_group
 from service.commands.doctor import doctor_command
@@ -23,7 +24,7 @@ from service.domain.errors import GatehouseError, InvalidInput, UsageError
 
 COMMANDS_GROUP = "gatehouse.commands"
 
-log = structlog.get_logger(__name__)
+logger = structlog.get_logger(__name__)
 
 
 class _Gatehouse(click.Group):
@@ -71,6 +72,7 @@ for _command in (
 
 def main() -> None:
     """Runs the command line; errors that a caller can mend are one line on standard error and never a traceback."""
+    log.configure()
     sys.excepthook = _unknown_failure
     try:
         cli(prog_name="gatehouse")
@@ -84,7 +86,7 @@ def main() -> None:
 
 def _unknown_failure(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     reference = uuid.uuid4().hex[:12]
-    log.critical("command_failed", reference=reference, exc_info=(kind, error, trace))
+    logger.critical("command_failed", reference=reference, exc_info=(kind, error, trace))
     click.echo(f"gatehouse: internal error, reference {reference}; the log above has the details", err=True)
 
 

@@ -9,8 +9,11 @@ from typing import Any, TextIO
 import orjson
 import structlog
 
+# Never the values of local variables: at the door those are people's names and addresses.
+_TRACEBACKS = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
 
-def _dumps(event: Any, **_: Any) -> str:  # noqa: ANN401  what structlog hands to a serializer
+
+def _dumps(event: Any, **_: Any) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
@@ -23,7 +26,7 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
-        structlog.processors.dict_tracebacks,
+        _TRACEBACKS,
     ]
     render = structlog.processors.JSONRenderer(serializer=_dumps)
     structlog.configure(

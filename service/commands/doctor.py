@@ -136,7 +136,8 @@ def _tables(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
     moment = now()
     shown = []
     for table in addresses.describe():
-        shown.append(asdict(table))
+        dated = {"published": rfc3339(table.published)[:10]} if table.published else {}
+        shown.append({**asdict(table), **dated})
         if table.old(moment):
             yield Finding(
                 "tables",

@@ -13,13 +13,22 @@ import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from service.domain.errors import DatabaseProblem
 
 BUSY_TIMEOUT_S = 30.0  # how long one SQLite writer waits for another
+DRIVER_ERRORS = (SQLAlchemyError, psycopg.Error, SqliteError)  # all that a statement may raise
+
 _SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_PRAGMAS = (
+    "synchronous = FULL",
+    "cache_size = -65536",
+    "mmap_size = 268435456",
+    "temp_store = MEMORY",
+    "journal_size_limit = 67108864",
+)
 _POOL: dict[str, Any] = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 30.0}
 
 _SQLITE: tuple[tuple[str, str, str], ...] = (  # beginning of SQLite's error name, what, mend
@@ -65,6 +74,7 @@ def open_database(url: str) -> Engine:
         # Cost estimates of the few-account reads are far too high, and compiling them takes longer than running them.
         engine = create_engine(
             parsed.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
             connect_args={"options": "-c jit=off", "connect_timeout": 10, "application_name": "gatehouse"},
             pool_pre_ping=True,
             **_POOL,
@@ -93,7 +103,8 @@ def _open_sqlite(url: URL) -> Engine:
         )
     if sqlite_version_info < (3, 35):
         raise DatabaseProblem("this Python's SQLite is older than 3.35; use a newer Python, or PostgreSQL")
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}, **_POOL)
+    arguments = {"timeout": BUSY_TIMEOUT_S, "check_same_thread": False}
+    engine = create_engine(url, hide_parameters=True, connect_args=arguments, **_POOL)
 
     @event.listens_for(engine, "connect")
     def _configure(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -102,7 +113,7 @@ def _open_sqlite(url: URL) -> Engine:
         cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
         if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal" and "mode=ro" not in str(path):
             cursor.execute("PRAGMA journal_mode = WAL")
-        for pragma in ("synchronous = FULL", "cache_size = -65536", "mmap_size = 268435456", "temp_store = MEMORY"):
+        for pragma in _PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
@@ -143,7 +154,7 @@ def problem(url: URL, error: BaseException) -> DatabaseProblem | None:
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection whose statements all see the same moment of the database."""
     options = _SNAPSHOT if engine.dialect.name == "postgresql" else {}
-    with engine.connect().execution_options(**options) as connection, _translated(engine):
+    with engine.connect().execution_options(**options) as connection, _translated(engine), connection.begin():
         yield connection
 
 
@@ -157,10 +168,10 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 @contextmanager
 def _translated(engine: Engine) -> Iterator[None]:
-    """For statements that go to psycopg past SQLAlchemy (COPY, pipelines)."""
+    """For statements on the driver's own cursors, of which SQLAlchemy's event does not hear."""
     try:
         yield
-    except psycopg.Error as error:
+    except (psycopg.Error, SqliteError) as error:
         known = problem(engine.url, error)
         if known is None:
             raise
