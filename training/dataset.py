@@ -46,7 +46,7 @@ class Source(Protocol):
         ...
 
     def names(self, kind: str) -> dict[int, str]:
-        """Names of the customer's signals (``signal``) or link kinds (``link``) that were ever seen."""
+        """Names of the customer's signals (``signal``) or link kinds (``kind``) that were ever seen."""
         ...
 
 
@@ -138,33 +138,48 @@ def build(
     """
     known = verdicts(labels, as_of)
     accounts = _choose(source, known, as_of, seed, most_unlabelled)
-    signals, kinds = sorted(source.names("signal").values()), sorted(source.names("link").values())
+    signals, kinds = sorted(source.names("signal").values()), sorted(source.names("kind").values())
     features = features_for(signals, kinds)
     row, age = probes(accounts, as_of)
     starts = np.searchsorted(row, np.arange(len(accounts) + 1))
     out = np.empty((len(row), len(features)), np.float32)
-    filled = 0
+    filled, there = 0, np.zeros(len(row), bool)
     for history in source.histories(rows=ROWS_AT_ONCE, accounts=accounts.account):
         place = np.searchsorted(accounts.account, history.account)
         of = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in place]) if len(place) else row[:0]
-        at = columns(
-            history,
-            accounts.account[row[of]],
-            accounts.created_at[row[of]] + age[of],
-            kinds=(*KINDS, *kinds),
-            signal_names=signals,
-        )
-        out[of] = matrix(at, features)
+        learned = np.repeat(history.learned_at, starts[place + 1] - starts[place])
+        # a signup that came live was not known before it arrived, and nobody asked before
+        at = np.maximum(accounts.created_at[row[of]] + age[of], learned)
+        there[of] = at <= as_of
+        known_then = columns(history, accounts.account[row[of]], at, kinds=(*KINDS, *kinds), signal_names=signals)
+        out[of] = matrix(known_then, features)
         filled += len(of)
         if progress is not None:
             progress(filled, len(row))
     if filled != len(row):
         raise RuntimeError(f"the store gave histories for {filled} of {len(row)} rows")
+    if not there.all():
+        accounts, row, age, out = _without(accounts, row[there], age[there], out[there])
     told = np.array([feature.family != "custom" and not feature.name.startswith("link.") for feature in features])
     told |= ~np.isnan(out).all(axis=0)
     if not told.all():
         out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
     return Dataset(as_of, features, accounts, row, age, out, sum(one.overturned for one in known.values()))
+
+
+def _without(accounts: Accounts, row: Int64s, age: Int64s, rows: Float32s) -> tuple[Accounts, Int64s, Int64s, Float32s]:
+    """The same without accounts that no row is left of: those that arrived after T."""
+    left, place = np.unique(row, return_inverse=True)
+    kept = Accounts(
+        accounts.account[left],
+        accounts.created_at[left],
+        accounts.verdict[left],
+        accounts.learned_at[left],
+        accounts.group[left],
+        tuple(accounts.campaign[i] for i in left),
+        accounts.stands_for[left],
+    )
+    return kept, place.astype(np.int64), age, rows
 
 
 def probes(accounts: Accounts, as_of: int) -> tuple[Int64s, Int64s]:
