@@ -1,4 +1,4 @@
-"""What a servicer knows of a call besides its request: when it is, and how long its caller waits."""
+"""What servicers know of a call besides its request: when it is, how long its caller waits, how much a page holds."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
+
+DEFAULT_PAGE_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +20,8 @@ class Caller:
     def timeout_s(self, context: grpc.ServicerContext) -> float:
         """Seconds that the next step of the call may take."""
         return min(context.time_remaining(), self.default_timeout_s)
+
+
+def page_size(asked: int) -> int:
+    """How many items a page gets, from 1; 0 leaves it to us."""
+    return asked or DEFAULT_PAGE_SIZE

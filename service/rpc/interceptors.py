@@ -24,6 +24,7 @@ from service.rpc.errors import internal_status, kind_of, status_of
 from service.rpc.pools import CountingPool, Pools
 
 REQUEST_ID = "x-request-id"
+CANCELLED = grpc.StatusCode.CANCELLED.name
 
 log = structlog.get_logger(__name__)
 
@@ -121,19 +122,19 @@ class Call:
 
     def _answer_one(self, answer: Callable[[], Message], context: grpc.ServicerContext) -> Message:
         started = self._begin(context)
-        code = "CANCELLED"  # unless we get to say something else: the caller hung up
+        code = CANCELLED  # unless we get to say something else: the caller hung up
         try:
             outcome = _attempt(answer)
             code = _code(outcome)
         finally:
-            self._finish(code, started)
+            self._finish(code if context.is_active() else CANCELLED, started)
         return self._tell(outcome, context)
 
     def _answer_stream(
         self, answer: Callable[[], Iterator[Message]], context: grpc.ServicerContext
     ) -> Iterator[Message]:
         started = self._begin(context)
-        code = "CANCELLED"
+        code = CANCELLED
         try:
             outcome: Message | Failure | None = None
             responses = _attempt(lambda: iter(answer()))
@@ -145,7 +146,7 @@ class Call:
                     yield outcome
             code = _code(outcome)
         finally:
-            self._finish(code, started)
+            self._finish(code if context.is_active() else CANCELLED, started)
         self._tell(outcome, context)
 
     def _begin(self, context: grpc.ServicerContext) -> float:

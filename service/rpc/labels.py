@@ -6,7 +6,7 @@ import grpc
 from gatehouse.risk.v1 import labels_pb2 as pb
 from gatehouse.risk.v1 import labels_pb2_grpc
 
-from service.rpc.calls import Caller
+from service.rpc.calls import Caller, page_size
 from service.rpc.convert.labels import label_from_wire, label_to_wire
 from service.rpc.convert.words import micros_from_wire
 from service.rpc.ports import UseCases
@@ -41,7 +41,7 @@ class LabelServicer(labels_pb2_grpc.LabelServiceServicer):
             account_id=request.account_id or None,
             analyst=request.analyst or None,
             campaign_id=request.campaign_id or None,
-            page_size=request.page_size,
+            page_size=page_size(request.page_size),
             page_token=request.page_token,
         )
         return pb.ListLabelsResponse(

@@ -6,7 +6,7 @@ import grpc
 from gatehouse.risk.v1 import models_pb2 as pb
 from gatehouse.risk.v1 import models_pb2_grpc
 
-from service.rpc.calls import Caller
+from service.rpc.calls import Caller, page_size
 from service.rpc.convert.models import model_to_wire
 from service.rpc.convert.words import MODEL_STATE_OF
 from service.rpc.ports import UseCases
@@ -22,7 +22,9 @@ class ModelServicer(models_pb2_grpc.ModelServiceServicer):
     def ListModels(self, request: pb.ListModelsRequest, context: grpc.ServicerContext) -> pb.ListModelsResponse:
         """Models by state."""
         states = frozenset(MODEL_STATE_OF[state] for state in request.states)
-        page = self._use_cases.list_models(states=states, page_size=request.page_size, page_token=request.page_token)
+        page = self._use_cases.list_models(
+            states=states, page_size=page_size(request.page_size), page_token=request.page_token
+        )
         return pb.ListModelsResponse(
             models=[model_to_wire(model) for model in page.items], next_page_token=page.next_page_token
         )

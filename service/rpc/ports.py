@@ -1,7 +1,8 @@
 # ruff: noqa: D102 - the docstring of each protocol here says what its one method does
 """What the servicers call: one use case for each deed, all of them safe to call from many threads.
 
-``now`` is the moment of the call in UTC microseconds; ``timeout_s`` the seconds that the caller will still wait.
+``now`` is the moment of the call in UTC microseconds; ``timeout_s`` the seconds that the caller will still wait;
+``page_size`` is from 1 to 1,000, and an empty ``page_token`` asks for the first page.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from gatehouse.risk.v1 import scoring_pb2_grpc
 from service.domain.errors import GatehouseError, InvalidInput
 from service.domain.records import Assessment
 from service.domain.requests import ScoreRequest
-from service.rpc.calls import Caller
+from service.rpc.calls import Caller, page_size
 from service.rpc.convert.scoring import assessment_to_wire, score_request_from_wire
 from service.rpc.decoding import RefusedMessage
 from service.rpc.errors import status_of
@@ -59,7 +59,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     ) -> pb.ListAssessmentsResponse:
         """An account's assessments."""
         page = self._use_cases.list_assessments(
-            request.account_id, page_size=request.page_size, page_token=request.page_token
+            request.account_id, page_size=page_size(request.page_size), page_token=request.page_token
         )
         return pb.ListAssessmentsResponse(
             assessments=[assessment_to_wire(item) for item in page.items], next_page_token=page.next_page_token

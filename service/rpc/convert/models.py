@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gatehouse.risk.v1 import models_pb2
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from service.domain.records import ModelRecord
 from service.rpc.convert.words import MODEL_STATES, micros_to_wire
@@ -16,13 +17,15 @@ def model_to_wire(record: ModelRecord) -> models_pb2.Model:
     """A model with what its manifest says of it; figures that the manifest lacks are zero or absent."""
     manifest: dict[str, Any] = json.loads(record.manifest)
     training: dict[str, Any] = manifest.get("training", {})
-    as_of = training.get("as_of")
+    trained_as_of = Timestamp()
+    if "as_of" in training:
+        trained_as_of.FromJsonString(training["as_of"])
     return models_pb2.Model(
         model_version=record.version,
         state=MODEL_STATES[record.state],
         created_at=micros_to_wire(record.created_at),
         promoted_at=micros_to_wire(record.promoted_at) if record.promoted_at is not None else None,
-        trained_as_of=micros_to_wire(as_of) if isinstance(as_of, int) else None,
+        trained_as_of=trained_as_of if "as_of" in training else None,
         starter=record.origin == "starter",
         rows=training.get("rows", 0),
         positives=training.get("positives", 0),

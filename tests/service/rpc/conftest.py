@@ -94,7 +94,7 @@ class Memory:
     def list_assessments(self, account_id: str, *, page_size: int, page_token: str) -> Page[Assessment]:
         mine = [item for item in self.assessments.values() if item.account_id == account_id]
         at = int(page_token or 0)
-        until = at + (page_size or 50)
+        until = at + page_size
         return Page(tuple(mine[at:until]), str(until) if until < len(mine) else "")
 
     def record_signals(self, events: Sequence[Event], *, now: int, timeout_s: float) -> RecordedEvents:

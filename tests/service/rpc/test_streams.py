@@ -138,19 +138,23 @@ def test_a_defect_in_a_stream_ends_it_with_a_reference(stubs: SimpleNamespace) -
 def test_a_caller_that_hangs_up_frees_its_threads(
     server: GatehouseServer, stubs: SimpleNamespace, telemetry: Telemetry, limits: Limits
 ) -> None:
+    outboxes: list[queue.Queue[scoring_pb2.ScoreAccountsRequest | None]] = []
     for _ in range(limits.max_streams * 3):
         outbox: queue.Queue[scoring_pb2.ScoreAccountsRequest | None] = queue.Queue()
+        outboxes.append(outbox)
         outbox.put(item("ada", "r1"))
         answers = stubs.scoring.ScoreAccounts(iter(outbox.get, None), timeout=60, wait_for_ready=True)
         with suppress(grpc.RpcError):  # RESOURCE_EXHAUSTED while it has not noticed that the ones before are gone
             next(answers)
         answers.cancel()
-        outbox.put(None)
     while server._pools.streams.outstanding or server._pools.readers.outstanding:
         threading.Event().wait(0.05)
 
+    for outbox in outboxes:
+        outbox.put(None)
+
     assert len(score_all(stubs, [item("bob", "r2")])) == 1
-    assert ended_calls(telemetry, SCORE, "OK") == 1
+    assert ended_calls(telemetry, SCORE, "CANCELLED") > 0
 
 
 def test_more_streams_than_there_are_threads_are_refused_and_other_calls_go_on(

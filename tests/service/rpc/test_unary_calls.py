@@ -320,6 +320,8 @@ def test_a_page_size_beyond_the_limit_is_refused_and_pages_follow_each_other(stu
         if not token:
             break
     assert seen == ["r0", "r1", "r2", "r3", "r4"]
+    everything = stubs.scoring.ListAssessments(scoring_pb2.ListAssessmentsRequest(account_id="ada"), timeout=10)
+    assert len(everything.assessments) == 5
 
 
 def test_moments_are_kept_to_the_microsecond() -> None:

@@ -96,17 +96,17 @@ class Model(_message.Message):
     starter: _builtins.bool
     """True for the model that was trained on simulated accounts, for want of any other."""
     rows: _builtins.int
-    """Rows it was trained on."""
+    """Rows it was trained on, each an account at a moment."""
     positives: _builtins.int
-    """Those of them that were fraudulent."""
+    """Accounts among them that a verdict calls fraudulent."""
     campaigns: _builtins.int
-    """Campaigns that those belong to."""
+    """Campaigns that those verdicts name."""
     data_fingerprint: _builtins.str
     """Fingerprint of the training data."""
     feature_fingerprint: _builtins.str
     """Fingerprint of the features' definitions."""
     artefact_sha256: _builtins.str
-    """SHA-256 of the artefact, in hexadecimal."""
+    """SHA-256 of the artefact's manifest, which holds the booster's, in hexadecimal."""
     code_version: _builtins.str
     """Version of the code that trained it."""
     promotion_reason: _builtins.str
@@ -125,7 +125,9 @@ class Model(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """How it did on rows later than those it was trained on, by name, such as `roc_auc` or `recall_at_fpr_0_001`."""
+        """How it did on rows later than those it was trained on, by name, such as `roc_auc`;
+        dots separate the parts of a nested name.
+        """
 
     def __init__(
         self,
