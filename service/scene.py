@@ -85,7 +85,7 @@ def serve_and_play(arguments: Sequence[str]) -> int:
         scene = subprocess.run([sys.executable, "-m", "service.scene", PLAY, address], check=False)  # noqa: S603
         if scene.returncode:
             return scene.returncode
-        Console().print(_how_to_call(address, time.monotonic() - started))
+        print(_how_to_call(address, time.monotonic() - started), flush=True)
         return server.wait()
     except KeyboardInterrupt:
         return 0
@@ -268,7 +268,7 @@ def _how_to_call(address: str, seconds: float) -> str:
         f"\nGatehouse serves on {address} ({seconds:.0f} s from start to scene). Try it from another terminal:\n"
         f"  .venv/bin/buf curl --http2-prior-knowledge --protocol grpc \\\n"
         f'    -d \'{{"account_id": "...", "page_size": 5}}\' \\\n'
-        f"    http://{address}/gatehouse.risk.v1.ScoringService/ListAssessments     (make dev installs buf)\n"
+        f"    http://{address}/gatehouse.risk.v1.ScoringService/ListAssessments   # `make dev` installs buf\n"
         f"  grpcurl -plaintext {address} list\n"
         f"  .venv/bin/gatehouse models list;  .venv/bin/gatehouse features list;  .venv/bin/gatehouse doctor\n"
         f"Ctrl-C ends it.\n"
