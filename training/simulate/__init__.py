@@ -2,6 +2,14 @@
 
 ``simulate`` writes an interchange directory with labels as analysts would have given them, and ``truth.parquet``
 beside it. The same arguments give the same bytes (with the same releases of numpy and pyarrow).
+
+Does it give its own answers away? ``benchmarks/simulator_leaks.py``, four worlds of 20,000 accounts, 30 days and 14
+campaigns, each judged by fits on the other three: the column that separates most alone is usage.prompt_prefix_hash
+(AUC 0.72: campaigns share templates, as teams, courses and roll-outs do), then accounts.ip (0.64), usage.ip (0.64),
+usage.prompt_simhash (0.61), usage.happened_at (0.59) and accounts.created_at (0.58); no other one reaches 0.56, apart
+from the signals' times, which follow signup. Nothing stands above 0.8, so no column needs an excuse. All columns
+together reach AUC 0.81 (0.80 to 0.83), and find 25 % of fraud at 1 % false alarms and 7 % at 0.1 %: what is left has
+to be found in groups.
 """
 
 from __future__ import annotations

@@ -19,8 +19,8 @@ LONGEST_SPAN = 0.35  # of the period: a split by time must find whole campaigns 
 class Arrivals:
     """When and where from: one element per account, but ``main``, one per group.
 
-    ``created`` is in microseconds, countries are indices into places, ``household`` is a number that people on their own
-    have in common when they live under one roof, -1 for others.
+    ``created`` is in microseconds, countries are indices into places, ``household`` is a number that people on their
+    own have in common when they live under one roof, -1 for others.
     """
 
     created: Ints

@@ -34,7 +34,7 @@ class Written:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Written:
     folder = tmp_path_factory.mktemp("simulated") / "world"
-    summary = simulate(folder, accounts=5000, days=DAYS, campaigns=6, seed=7, start=START)
+    summary = simulate(folder, accounts=3000, days=DAYS, campaigns=6, seed=7, start=START)
     return Written(folder, summary, START, START + timedelta(days=DAYS))
 
 

@@ -75,10 +75,10 @@ def test_the_columns_and_types_are_the_contracts(world: Written, name: str) -> N
 
 
 def test_the_summary_counts_what_was_written(world: Written) -> None:
-    assert world.summary.accounts == world.table("accounts").num_rows == 5000
+    assert world.summary.accounts == world.table("accounts").num_rows == 3000
     assert world.summary.exchanges == world.table("usage").num_rows
     assert world.summary.campaigns == len(pc.unique(world.table("truth")["campaign_id"].drop_null())) == 6
-    assert sum(world.summary.kinds.values()) == 5000
+    assert sum(world.summary.kinds.values()) == 3000
 
 
 @pytest.mark.parametrize("name", ["payments", "usage", "links", "signals"])
