@@ -32,7 +32,7 @@ class RunningServer:
 
     def channel(self) -> grpc.Channel:
         """A new channel to it."""
-        return grpc.insecure_channel(self.grpc)
+        return grpc.insecure_channel(self.grpc, options=[("grpc.enable_http_proxy", 0)])
 
     def gatehouse(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a command on the server's database."""
