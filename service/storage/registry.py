@@ -8,7 +8,7 @@ from dataclasses import astuple, replace
 from sqlalchemy import Connection
 
 from service.domain.enums import ModelState
-from service.domain.errors import AlreadyExists, NotReady, UnknownModel
+from service.domain.errors import AlreadyExists, NoEarlierModel, UnknownModel
 from service.domain.records import ModelRecord
 from service.storage.locks import lock_models
 from service.storage.sql import Row, Values, changed, insert, run
@@ -76,7 +76,7 @@ def roll_back(connection: Connection, at: int, why: str) -> ModelRecord:
         elif what == "rolled_back":
             reigns.pop()
     if len(reigns) < 2:
-        raise NotReady("there is no earlier champion to roll back to; `gatehouse models list` shows what there is")
+        raise NoEarlierModel("there is no earlier champion to roll back to; `gatehouse models list` shows what there is")
     return _crown(connection, model(connection, reigns[-2]), at, why, "rolled_back")
 
 

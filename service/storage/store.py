@@ -242,7 +242,7 @@ class Store:
             return registry.promote(connection, version, at, why)
 
     def roll_back(self, at: int, why: str) -> ModelRecord:
-        """Returns to the champion before; again, to the one before that. Raises NotReady where there is none."""
+        """Returns to the champion before; again, to the one before that. Raises NoEarlierModel where there is none."""
         with transaction(self.engine) as connection:
             return registry.roll_back(connection, at, why)
 

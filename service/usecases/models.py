@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from service.domain.enums import ModelState
-from service.domain.errors import ArtefactProblem, NotReady
+from service.domain.errors import ArtefactProblem, NoEarlierModel
 from service.domain.records import ModelRecord
 from service.domain.requests import Page
 from service.storage.pages import page_of, position
@@ -84,12 +84,12 @@ class RollBackModel:
     def __call__(self, *, why: str, now: int) -> ModelRecord:
         """Makes the champion before the present one champion again.
 
-        Raises NotReady if there was none, and ArtefactProblem, with the present one still in charge, if its files
+        Raises NoEarlierModel if there was none, and ArtefactProblem, with the present one still in charge, if its files
         cannot be used any more.
         """
         before = self.registry.champion()
         if before is None:
-            raise NotReady("there is no champion to roll back from; `gatehouse models list` shows what there is")
+            raise NoEarlierModel("there is no champion to roll back from; `gatehouse models list` shows what there is")
         record = self.registry.roll_back(now, why or "rolled back by hand")
         try:
             _check(record, self.resolve)
