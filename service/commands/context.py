@@ -49,7 +49,9 @@ class Run:
     def done(self, result: Mapping[str, Any], text: str = "") -> None:
         """Prints the result: with ``--json`` one object as the last line of standard output, else ``text``."""
         if self.as_json:
-            click.echo(orjson.dumps(result, default=_plain, option=orjson.OPT_SERIALIZE_NUMPY).decode())
+            # words such as decisions are keys, too
+            option = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+            click.echo(orjson.dumps(result, default=_plain, option=option).decode())
         elif text:
             click.echo(text)
 
