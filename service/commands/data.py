@@ -31,7 +31,7 @@ def _skip_option(command: Command) -> Command:
 
 
 @click.command("import")
-@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @_skip_option
 @command_options
 def import_command(run: Run, directory: Path, skip_bad_rows: Path | None) -> None:
@@ -50,7 +50,7 @@ def labels_group() -> None:
 
 
 @labels_group.command("import")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @_skip_option
 @command_options
 def labels_import_command(run: Run, file: Path, skip_bad_rows: Path | None) -> None:

@@ -64,9 +64,9 @@ def test_bad_rows_end_with_exit_code_2_and_twenty_of_them_are_shown(tmp_path: Pa
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["import", "absent"], "absent is not a directory"),
+        (["import", "absent"], "'absent' does not exist"),
         (["import", "."], "holds none of the tables accounts"),
-        (["labels", "import", "absent.csv"], "absent.csv is not a file"),
+        (["labels", "import", "absent.csv"], "'absent.csv' does not exist"),
         (["labels", "import", "gatehouse.db"], "must end in one of"),
     ],
 )
@@ -80,7 +80,7 @@ def test_a_wrong_path_is_one_line_with_the_mend(tmp_path: Path, words: list[str]
 
 def test_ctrl_c_leaves_nothing_of_the_file_and_the_same_command_goes_on(tmp_path: Path, facts: Path) -> None:
     (facts / "accounts.csv").write_text("account_id,created_at\nann,2026-04-22T12:00:00Z\n")
-    rows = "".join(f"ann,2026-04-22T12:00:{i % 60:02}Z,n{i % 50},{i}\n" for i in range(400_000))
+    rows = "".join(f"ann,2026-04-22T12:00:00.{i:06}Z,n,{i}\n" for i in range(400_000))
     (facts / "signals.csv").write_text(HEADER + rows)
     process = subprocess.Popen(
         command(tmp_path, "import", str(facts)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
