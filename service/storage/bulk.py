@@ -130,14 +130,17 @@ class Bulk:
         if not self._declared:
             layouts.declare(self._connection)
             self._declared = True
-        if len(rows) < len(facts):
+        whole = len(rows) == len(facts)
+        if not whole:
             facts, learned = factrows.pick(facts, rows), learned[rows]
         if isinstance(facts, UsageFacts):
             self._gather(facts, learned)
         else:
             factrows.insert_facts(self._connection, facts, learned)
         factrows.insert_names(self._connection, factrows.names_said(facts))
-        self._links.append(factrows.links_shown(facts, learned)[0])  # imported, so learned when it happened
+        self._links.append(
+            factrows.links_shown(facts, learned, whole=whole)[0]
+        )  # imported, so learned when it happened
         if sum(map(len, self._links)) > LINK_ROWS:
             self._links = [_first(self._links)]
             if len(self._links[0]) > LINK_ROWS // 2:

@@ -59,16 +59,12 @@ def join(parts: Sequence[Facts]) -> Facts:
     return type(parts[0])(**joined)
 
 
-def links_of(shown: LinkFacts, account: Int64s, happened: Int64s | None = None) -> LinkFacts:
-    """Those of a batch's link rows that belong to its kept rows: same account and, where given, same moment."""
-    if happened is None:
-        return shown.of(account)
-    dtype = np.dtype([("account", np.int64), ("happened", np.int64)])
-    kept = np.empty(len(account), dtype)
-    kept["account"], kept["happened"] = account, happened
-    asked = np.empty(len(shown), dtype)
-    asked["account"], asked["happened"] = shown.account, shown.happened
-    return shown.take(np.isin(asked, kept))
+def _links_of(shown: LinkFacts, account: Int64s, happened: Int64s) -> LinkFacts:
+    """Those of a batch's link rows that some kept row showed: same account, same moment."""
+    who = np.unique(np.concatenate([account, shown.account]), return_inverse=True)[1]
+    when, at = np.unique(np.concatenate([happened, shown.happened]), return_inverse=True)
+    pair = who * len(when) + at
+    return shown.take(np.isin(pair[len(account) :], pair[: len(account)]))
 
 
 def first_sights(shown: LinkFacts, learned: Int64s) -> tuple[LinkFacts, Int64s]:
@@ -195,18 +191,19 @@ def insert_names(connection: Connection, said: set[tuple[str, str]]) -> None:
     insert(connection, names, rows, "ON CONFLICT DO NOTHING")
 
 
-def links_shown(facts: AnyFacts, learned: Int64s) -> tuple[LinkFacts, Int64s]:
-    """The links that kept facts showed, and when each was learned; ``learned`` is the facts', shape (n,)."""
+def links_shown(facts: AnyFacts, learned: Int64s, *, whole: bool) -> tuple[LinkFacts, Int64s]:
+    """The links that kept facts showed, and when each was learned.
+
+    ``learned`` is the facts', shape (n,). ``whole``: the facts are a batch of which nothing was dropped.
+    """
     if isinstance(facts, OwnLinkFacts):
-        older = links_of(facts.older, facts.links.account, facts.links.happened)
-        stamps = _stamps(older, facts.links.account, facts.links.happened, learned, by_moment=True)
-        return LinkFacts.concat([facts.links, older]), np.concatenate([learned, stamps])
+        return facts.links, learned
     if isinstance(facts, SignalFacts):
         return LinkFacts.empty(), np.empty(0, np.int64)
     if isinstance(facts, SignupFacts):  # an account has one signup, so its links need no moment to be told apart
-        kept = links_of(facts.links, facts.account)
+        kept = facts.links if whole else facts.links.of(facts.account)
         return kept, _stamps(kept, facts.account, facts.created_at, learned, by_moment=False)
-    kept = links_of(facts.links, facts.account, facts.happened)
+    kept = facts.links if whole else _links_of(facts.links, facts.account, facts.happened)
     return kept, _stamps(kept, facts.account, facts.happened, learned, by_moment=True)
 
 
@@ -224,6 +221,8 @@ def _stamps(shown: LinkFacts, account: Int64s, happened: Int64s, learned: Int64s
 
 def stored_events(connection: Connection, table: str, events: Int64s) -> tuple[Int64s, Int64s]:
     """Ids and contents of those events that ``table`` has."""
+    if not run(connection, f"SELECT 1 FROM {table} LIMIT 1"):  # a first import asks a hundred thousand ids at a time
+        return np.empty(0, np.int64), np.empty(0, np.int64)
     sql = f"SELECT event, content FROM {table} WHERE event IN @events"
     event, content = columns_of(run(connection, sql, events=events), 2)
     return event, content

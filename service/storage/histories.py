@@ -14,7 +14,7 @@ from service.domain.facts import Int32s
 from service.storage.listing import accounts as known_accounts
 from service.storage.memory import Memory
 from service.storage.reading import payment_history, signal_rows, signed_up
-from service.storage.sql import Int64s, columns_of, encoded, rendered, run
+from service.storage.sql import Int64s, blocks, columns_of, run
 from service.storage.usagerows import merged
 from service.tiles.history import History, KeyRows, OwnLinks, SignalRows, VerdictSpans
 from service.tiles.rows import Tiles
@@ -122,9 +122,8 @@ class _Held:
         table = np.empty((4, count), np.int64)
         at = 0
         sql = "SELECT account, kind, key, learned_at FROM links ORDER BY account, key"
-        result = connection.execution_options(stream_results=True).exec_driver_sql(sql)
-        while block := result.fetchmany(100_000):
-            table[:, at : at + len(block)] = np.array([tuple(row) for row in block], np.int64).T
+        for block in blocks(connection, sql):
+            table[:, at : at + len(block)] = np.array(block, np.int64).T
             at += len(block)
         self.account, self.key, self.learned = table[0], table[2], table[3]
         self.kind: Int32s = table[1].astype(np.int32)
@@ -166,12 +165,10 @@ class _Asked:
         hubs = [key for key in keys.tolist() if key in self._hubs]
         parts = [(np.full(len(self._hubs[key][0]), key), *self._hubs[key]) for key in hubs]
         asked = np.setdiff1d(keys, np.array(hubs, np.int64), assume_unique=True)
-        sql = rendered("SELECT key, account, learned_at FROM links WHERE key IN @keys", self._connection.dialect.name)
+        sql = "SELECT key, account, learned_at FROM links WHERE key IN @keys"
         for i in range(0, len(asked), 20_000):
-            values = encoded({"keys": asked[i : i + 20_000]}, self._connection.dialect.name)
-            result = self._connection.exec_driver_sql(sql, values)
-            while block := result.fetchmany(200_000):
-                key, account, learned = columns_of([tuple(row) for row in block], 3)
+            for block in blocks(self._connection, sql, keys=asked[i : i + 20_000]):
+                key, account, learned = columns_of(block, 3)
                 parts.append((key, account, learned))
         none = np.empty(0, np.int64)
         rows = KeyRows(*(np.concatenate([none, *(part[column] for part in parts)]) for column in range(3)))

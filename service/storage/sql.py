@@ -3,20 +3,19 @@
 
 Statements name parameters ``:name``, lists of integers ``IN @name`` and of texts ``IN @@name``. SQLite gets a list as
 JSON, PostgreSQL as an array: so a statement's text does not depend on how many values there are, and is prepared once.
-Statements are executed past SQLAlchemy's compiler, which cost more than the look-ups do (six of them are one
-assessment's reads).
+They run on the driver's cursors: SQLAlchemy's took longer than the look-ups did, of which one assessment has nine.
+It keeps the connections, the transactions and the schema.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
-import psycopg
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -50,17 +49,42 @@ def encoded(parameters: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     return out
 
 
+def cursor_of(connection: Connection) -> Any:
+    """The driver's own cursor within the connection's transaction."""
+    return connection.connection.cursor()
+
+
 def run(connection: Connection, sql: str, **parameters: Any) -> list[Row]:
     """Runs a statement and returns its rows, if it has any."""
     dialect = connection.dialect.name
-    result = connection.exec_driver_sql(rendered(sql, dialect), encoded(parameters, dialect))
-    return [tuple(row) for row in result.fetchall()] if result.returns_rows else []
+    cursor = cursor_of(connection)
+    cursor.execute(rendered(sql, dialect), encoded(parameters, dialect))
+    rows: list[Row] = cursor.fetchall() if cursor.description else []
+    cursor.close()
+    return rows
+
+
+def blocks(connection: Connection, sql: str, size: int = 100_000, **parameters: Any) -> Iterator[list[Row]]:
+    """Runs a SELECT and yields its rows in blocks of ``size``; PostgreSQL keeps them at the server until then."""
+    dialect = connection.dialect.name
+    driver: Any = connection.connection
+    cursor = driver.cursor("blocks") if dialect == "postgresql" else driver.cursor()
+    try:
+        cursor.execute(rendered(sql, dialect), encoded(parameters, dialect))
+        while rows := cursor.fetchmany(size):
+            yield rows
+    finally:
+        cursor.close()
 
 
 def changed(connection: Connection, sql: str, **parameters: Any) -> int:
     """Runs a statement and returns how many rows it wrote or deleted."""
     dialect = connection.dialect.name
-    return connection.exec_driver_sql(rendered(sql, dialect), encoded(parameters, dialect)).rowcount
+    cursor = cursor_of(connection)
+    cursor.execute(rendered(sql, dialect), encoded(parameters, dialect))
+    count = int(cursor.rowcount)
+    cursor.close()
+    return count
 
 
 def columns_of(rows: Sequence[Row], width: int) -> list[Int64s]:
@@ -72,16 +96,19 @@ def columns_of(rows: Sequence[Row], width: int) -> list[Int64s]:
 def insert(connection: Connection, table: Table, columns: Mapping[str, Values], on_conflict: str = "") -> None:
     """Inserts rows given as columns of one length. ``on_conflict`` is the statement's ``ON CONFLICT ...`` clause.
 
-    Raises sqlalchemy.exc.IntegrityError (or psycopg's, for many rows) where a row breaks a key and no clause says what
-    to do then.
+    Raises the driver's IntegrityError where a row breaks a key and no clause says what to do then.
     """
     lists = [value.tolist() if isinstance(value, np.ndarray) else value for value in columns.values()]
     if not lists[0]:
         return
     if connection.dialect.name == "sqlite":
-        connection.exec_driver_sql(_sqlite_insert(table, tuple(columns), on_conflict), list(zip(*lists, strict=True)))
+        cursor = cursor_of(connection)
+        cursor.executemany(_sqlite_insert(table, tuple(columns), on_conflict), zip(*lists, strict=True))
+        cursor.close()
     elif len(lists[0]) < COPY_FROM:
-        connection.exec_driver_sql(_postgres_insert(table, tuple(columns), on_conflict), tuple(lists))
+        cursor = cursor_of(connection)
+        cursor.execute(_postgres_insert(table, tuple(columns), on_conflict), tuple(lists))
+        cursor.close()
     else:
         _copy(connection, table, tuple(columns), lists, on_conflict)
 
@@ -107,10 +134,9 @@ def _postgres_insert(table: Table, names: tuple[str, ...], on_conflict: str) -> 
 def _copy(
     connection: Connection, table: Table, names: tuple[str, ...], lists: Sequence[Sequence[Any]], on_conflict: str
 ) -> None:
-    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     listed, kinds = ", ".join(names), [kind.lower() for kind in _postgres_types(table, names)]
     target = f"stage_{table.name}" if on_conflict else table.name
-    with driver.cursor() as cursor:
+    with cursor_of(connection) as cursor:
         if on_conflict:
             cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {target} (LIKE {table.name}) ON COMMIT DROP".encode())
             cursor.execute(f"TRUNCATE {target}".encode())

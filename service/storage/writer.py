@@ -12,10 +12,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Lock
 from typing import Protocol
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from service.domain.errors import DeadlineExceeded, Overloaded
 from service.storage.arrivals import Arrival, Outcome
+from service.storage.database import DRIVER_ERRORS
 
 Ticket = tuple[Sequence[Arrival], "Future[list[Outcome]]"]
 
@@ -84,7 +83,7 @@ class Writer:
             return
         try:
             self._commit(taken)
-        except SQLAlchemyError:
+        except DRIVER_ERRORS:
             if len(taken) == 1:
                 raise
             for one in taken:  # one that the database refuses must not fail the others
@@ -101,7 +100,7 @@ class Writer:
     def _thread_result(self, alone: Sequence[Ticket]) -> None:
         try:
             self._commit(alone)
-        except SQLAlchemyError as error:
+        except DRIVER_ERRORS as error:
             alone[0][1].set_exception(error)
 
     def _after(self, done: Future[None], taken: Sequence[Ticket]) -> None:

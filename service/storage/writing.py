@@ -183,7 +183,7 @@ def _insert(connection: Connection, parts: Sequence[_Part], in_: Sequence[bool],
                 add_live_usage(connection, facts, learned, memory)
             else:
                 factrows.insert_facts(connection, facts, learned)
-            links, stamps = factrows.links_shown(facts, learned)
+            links, stamps = factrows.links_shown(facts, learned, whole=len(rows) == len(part.ids))
             shown.append(links)
             seen_at.append(stamps)
             said |= factrows.names_said(facts)

@@ -8,12 +8,14 @@ from itertools import count
 import numpy as np
 
 from service.domain.codes import code32, hash64, hash64_many
-from service.domain.enums import Decision, Purpose
+from service.domain.enums import Decision, Purpose, Verdict
 from service.domain.facts import LinkFacts, OwnLinkFacts, PaymentFacts, SignalFacts, SignupFacts, UsageFacts
 from service.domain.profile import PROFILE
+from service.domain.raw import Label
 from service.domain.records import Assessment
 from service.domain.time import DAY, HOUR
 from service.storage.arrivals import Arrival
+from service.tiles.history import History
 from service.tiles.payments import NO_CHARGE, NO_COUNTRY_MIN, PAYMENT_COLUMNS
 
 START = 20_566 * DAY  # a midnight
@@ -133,3 +135,66 @@ def assessment(account: str, request: str | None = None, at: int = START + 2 * H
 
 def arrival(learned_at: int | None = None, **parts: object) -> Arrival:
     return replace(Arrival(learned_at), **parts)  # type: ignore[arg-type]
+
+
+def world(seed: int, accounts: int = 30) -> list[Arrival]:
+    """Arrivals of a small crowd that shares devices, addresses, cards and wallets, over forty days."""
+    rng = np.random.default_rng(seed)
+    out: list[Arrival] = []
+    for i in range(accounts):
+        name = f"account-{i}"
+        at = START + int(rng.integers(0, 20 * DAY))
+        out.append(
+            arrival(
+                at,
+                signups=signup(
+                    name,
+                    at,
+                    ip=f"ip{rng.integers(5)}",
+                    device=f"d{rng.integers(8)}",
+                    mail_domain=f"m{rng.integers(2)}",
+                ),
+            )
+        )
+        for j in range(int(rng.integers(0, 4))):
+            paid = at + int(rng.integers(HOUR, 9 * DAY))
+            out.append(arrival(paid, payments=payment(name, f"p-{i}-{j}", paid, card=f"c{rng.integers(6)}")))
+        for j in range(int(rng.integers(0, 5))):
+            used = at + int(rng.integers(HOUR, 19 * DAY))
+            events = [f"u-{i}-{j}-{k}" for k in range(int(rng.integers(1, 6)))]
+            late = used + int(rng.integers(0, 3)) * DAY + 10_000_000
+            out.append(arrival(late, usage=usage(name, events, used, ip=f"{rng.integers(4)}")))
+        if rng.random() < 0.6:
+            told = at + int(rng.integers(HOUR, 9 * DAY))
+            out.append(arrival(told, links=own_link(name, f"w{rng.integers(3)}", told)))
+            out.append(arrival(told, signals=signal(name, "calls", float(rng.random()), told, f"s-{i}")))
+    return out
+
+
+def verdicts(seed: int, accounts: int = 30) -> list[Label]:
+    """Labels on some of the world's accounts, a few of them retracted."""
+    rng = np.random.default_rng(seed)
+    labels = []
+    for i in rng.permutation(accounts)[: accounts // 2]:
+        at = START + int(rng.integers(5 * DAY, 35 * DAY))
+        verdict = Verdict.FRAUD if rng.random() < 0.7 else Verdict.LEGITIMATE
+        retracted = at + int(rng.integers(1, 5 * DAY)) if rng.random() < 0.3 else None
+        campaign = "ring" if verdict is Verdict.FRAUD else None
+        labels.append(Label(f"account-{i}", verdict, at, "ann", campaign_id=campaign, retracted_at=retracted))
+    return labels
+
+
+def rows_of(history: History) -> dict[str, list[tuple[float, ...]]]:
+    """A history's contents without regard to order, for comparison."""
+    out = {"accounts": _sorted(history.account, history.known, history.created_at, history.learned_at)}
+    out["profile"] = np.nan_to_num(history.profile, nan=-1).tolist()
+    out["usage"] = _sorted(history.usage.account, history.usage.time, *history.usage.values.T)
+    out["payments"] = _sorted(history.payments.account, history.payments.time, *history.payments.values.T)
+    for name in ("signals", "own", "sharing", "marked", "spans"):
+        rows = getattr(history, name)
+        out[name] = _sorted(*(getattr(rows, column) for column in type(rows).__dataclass_fields__))
+    return out
+
+
+def _sorted(*columns: np.ndarray) -> list[tuple[float, ...]]:
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))

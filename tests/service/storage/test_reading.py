@@ -1,0 +1,248 @@
+"""Small reads equal bulk reads, and stay small however large a key grows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.domain.codes import code32, hash64, hash64_many
+from service.domain.facts import LinkFacts, SignupFacts
+from service.domain.profile import PROFILE
+from service.domain.time import DAY, HOUR
+from service.storage import histories as bulk_reads
+from service.storage import layouts
+from service.storage.sql import insert, run
+from service.storage.store import Store
+from service.storage.tables import layouts as layout_table
+from service.tiles.fold import WINDOWS, Folded, fold_payments, fold_usage
+from service.tiles.history import SHARING_CAP, History
+from service.tiles.sharing import fold_sharing
+from tests.service.storage.factories import (
+    KINDS,
+    START,
+    arrival,
+    ints,
+    link_facts,
+    payment,
+    signal,
+    signup,
+    usage,
+    verdicts,
+    world,
+)
+
+LATER = START + 60 * DAY
+NAMES = [f"account-{i}" for i in range(30)]
+ACCOUNTS = np.unique(hash64_many(NAMES))
+
+
+def filled(store: Store, seed: int) -> Store:
+    store.write(world(seed))
+    store.record_labels(verdicts(seed))
+    return store
+
+
+def folded(history: History, accounts: np.ndarray, as_of: int) -> dict[str, np.ndarray]:
+    """All that a scorer can see of these accounts at ``as_of``."""
+    at = np.full(len(accounts), as_of)
+    row = np.searchsorted(history.account, accounts)
+    known = history.known[row] & (history.learned_at[row] <= as_of)
+    latest = [
+        (account, max((learned, happened, value) for learned, happened, value in zip(*of, strict=True)))
+        for account in accounts.tolist()
+        if len((of := _signals(history, account, as_of))[0])
+    ]
+    return {
+        "known": known,
+        "created": np.where(known, history.created_at[row], 0),
+        "profile": np.where(known[:, None], history.profile[row], 0),
+        "sharing": fold_sharing(history, accounts, at, [code32(kind) for kind in KINDS]).values,
+        "signals": np.array([(account, *seen) for account, seen in latest]),
+        **{f"usage {w}": v for w, v in _values(fold_usage(history.usage, accounts, at)).items()},
+        **{f"payments {w}": v for w, v in _values(fold_payments(history.payments, accounts, at)).items()},
+    }
+
+
+def _signals(history: History, account: int, as_of: int) -> tuple[list[int], list[int], list[float]]:
+    rows = history.signals
+    mine = (rows.account == account) & (rows.learned <= as_of)
+    return rows.learned[mine].tolist(), rows.happened[mine].tolist(), rows.value[mine].tolist()
+
+
+def _values(folds: Folded) -> dict[str, np.ndarray]:
+    return {window: np.concatenate(list(folds.values[window].values()), axis=1) for window in WINDOWS}
+
+
+def assert_same(small: dict[str, np.ndarray], many: dict[str, np.ndarray]) -> None:
+    assert small.keys() == many.keys()
+    for name, values in small.items():
+        np.testing.assert_array_equal(values, many[name], err_msg=name)
+
+
+@pytest.mark.parametrize("asking", [False, True], ids=["links in memory", "links asked key by key"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_few_accounts_read_at_a_moment_equal_the_bulk_read(
+    store: Store, seed: int, asking: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, seed)
+    if asking:
+        monkeypatch.setattr(bulk_reads, "LINKS_IN_MEMORY", 0)
+        monkeypatch.setattr(bulk_reads, "HUB", 3)
+    monkeypatch.setattr(bulk_reads, "_FIRST_CHUNK", 7)
+    chunks = list(store.histories(rows=60))
+    assert len(chunks) > 1
+    assert np.concatenate([chunk.account for chunk in chunks]).tolist() == ACCOUNTS.tolist()
+    for as_of in (START + 3 * DAY, START + 11 * DAY + 7, START + 25 * DAY, LATER):
+        for chunk in chunks:
+            small = store.history(chunk.account, as_of)
+            assert_same(folded(small, chunk.account, as_of), folded(chunk, chunk.account, as_of))
+        one = ACCOUNTS[3:4]
+        whole = store.history(ACCOUNTS, as_of)
+        assert_same(folded(store.history(one, as_of), one, as_of), folded(whole, one, as_of))
+
+
+def test_histories_of_given_accounts_are_those_and_no_others(store: Store) -> None:
+    filled(store, 3)
+    asked = ACCOUNTS[[2, 5, 9]]
+    chunks = list(store.histories(accounts=asked[::-1]))
+    assert np.concatenate([chunk.account for chunk in chunks]).tolist() == asked.tolist()
+    assert_same(folded(chunks[0], asked, LATER), folded(store.history(asked, LATER), asked, LATER))
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"payments": payment("account-4", "new", LATER - HOUR)},
+        {"usage": usage("account-4", ["new"], LATER - HOUR)},
+        {"signals": signal("account-4", "calls", 3.0, LATER - HOUR)},
+    ],
+    ids=["payment", "usage", "signal"],
+)
+def test_only_accounts_of_which_something_was_learned_since_are_read_again(
+    store: Store, parts: dict[str, object]
+) -> None:
+    filled(store, 1)
+    assert not list(store.histories(changed_since=START + 45 * DAY))
+    store.write([arrival(LATER, **parts)])
+    changed = list(store.histories(changed_since=LATER))
+    assert [chunk.account.tolist() for chunk in changed] == [[hash64("account-4")]]
+
+
+def hub(count: int, key: str = "hub") -> SignupFacts:
+    """``count`` accounts that signed up a second apart, all with one device."""
+    names = [f"hub-{i}" for i in range(count)]
+    account = hash64_many(names)
+    at = START + np.arange(count) * 1_000_000
+    one = link_facts("any", START, device=key)
+    links = LinkFacts(account, np.full(count, one.kind[0]), np.full(count, one.key[0]), at)
+    profile = np.zeros((count, len(PROFILE)), np.float32)
+    return SignupFacts(names, account, at, profile, account, links)
+
+
+def test_a_key_of_twenty_thousand_accounts_brings_no_more_rows_than_the_cap(store: Store) -> None:
+    facts = hub(20_000)
+    with store.bulk() as file:
+        file.signups(facts)
+    labelled = [replace(label, account_id=name) for label in verdicts(1)[:1] for name in facts.account_id[:2_000]]
+    store.record_labels([replace(label, retracted_at=None, campaign_id=None) for label in labelled])
+    last = facts.account[-1:]
+    history = store.history(last, LATER)
+    assert len(history.sharing.key) == SHARING_CAP + 1
+    assert len(history.marked.key) == SHARING_CAP + 1
+    sharing = fold_sharing(history, last, np.array([LATER]), [code32("device")])
+    assert sharing.column(code32("device"), "others_life").tolist() == [SHARING_CAP]
+    verdict = "fraud" if labelled[0].verdict.value == "fraud" else "legitimate"
+    assert sharing.column(code32("device"), verdict).tolist() == [SHARING_CAP]
+    newest = store.history(facts.account[300:301], int(facts.created_at[300]))
+    assert newest.sharing.learned.max() == facts.created_at[300]
+
+
+def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
+    if store.engine.dialect.name != "sqlite":
+        pytest.skip("PostgreSQL plans by its statistics, which a test's few rows do not have")
+    from service.storage import reading
+    from service.storage.sql import rendered
+
+    plans = {}
+    with store.engine.connect() as connection:
+        for name, sql in (
+            ("own", reading.SQLITE_OWN),
+            ("sharing", reading.SQLITE_SHARING),
+            ("fraud", reading.SQLITE_MARKED[0]),
+        ):
+            values = {"accounts": "[]", "keys": "[]", "as_of": 0}
+            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {rendered(sql, 'sqlite')}", values)
+            plans[name] = " ".join(row[3] for row in rows)
+    assert "COVERING INDEX links_by_kind (account=? AND kind=? AND learned_at<?)" in plans["own"]
+    assert "COVERING INDEX links_by_key (key=? AND learned_at<?)" in plans["sharing"]
+    assert "INDEX links_with_verdict (key=? AND verdicts=?)" in plans["fraud"]
+
+
+def test_keys_that_an_account_is_about_to_show_can_be_asked_for(store: Store) -> None:
+    store.write([arrival(START, signups=signup("other", device="d"))])
+    store.record_labels([replace(verdicts(1)[0], account_id="other", decided_at=START, retracted_at=None)])
+    coming = link_facts("new", START, device="d").key
+    history = store.history(ints(hash64("new")), LATER, coming)
+    assert history.sharing.account.tolist() == [hash64("other")]
+    assert history.marked.account.tolist() == [hash64("other")]
+
+
+def test_rows_written_with_fewer_facts_are_read_by_the_facts_names(store: Store) -> None:
+    store.write([everything_of_old()])
+    old = [field for i, field in enumerate(layouts.PROFILE_FIELDS) if i not in {0, 5}]
+    fewer_tiles = [field for field in layouts.USAGE_FIELDS if field[0] not in {"hosted", "first_at"}]
+    with store.engine.begin() as connection:
+        rows = {"layout": [11, 12], "fields": [layouts.json.dumps(old), layouts.json.dumps(fewer_tiles)]}
+        insert(connection, layout_table, rows)
+        packed = np.arange(len(old), dtype="<f4").tobytes()
+        run(connection, "UPDATE accounts SET layout = 11, profile = :packed", packed=packed)
+        ((tiles,),) = run(connection, "SELECT tiles FROM usage_tiles")
+        records = np.frombuffer(tiles, layouts.USAGE_DTYPE)
+        narrow = np.empty(len(records), np.dtype(fewer_tiles))
+        for name, _ in fewer_tiles:
+            narrow[name] = records[name]
+        run(connection, "UPDATE usage_tiles SET layout = 12, tiles = :packed", packed=narrow.tobytes())
+    history = store.history(ints(hash64("old")), LATER)
+    assert np.isnan(history.profile[0, [0, 5]]).all()
+    assert history.profile[0, [1, 2, 3, 4, 6]].tolist() == [0, 1, 2, 3, 4]
+    by_name = dict(zip([name for name, _ in layouts.USAGE_FIELDS[1:]], history.usage.values[0].tolist(), strict=True))
+    assert (by_name["requests"], by_name["hosted"], by_name["first_at"]) == (3, 0, np.iinfo(np.int64).max)
+
+
+def everything_of_old() -> object:
+    return arrival(None, signups=signup("old"), usage=usage("old", ["u1", "u2", "u3"]))
+
+
+def test_an_unknown_account_has_an_empty_history(store: Store) -> None:
+    history = store.history(ints(7), LATER)
+    assert history.account.tolist() == [7]
+    assert not history.known.any()
+    assert np.isnan(history.profile).all()
+    assert (len(history.usage), len(history.payments), len(history.own.key)) == (0, 0, 0)
+
+
+def test_accounts_are_listed_page_by_page_and_named(store: Store) -> None:
+    filled(store, 1)
+    store.write([arrival(None, payments=payment("not signed up", "p"))])
+    first = store.accounts(limit=20)
+    rest = store.accounts(after=int(first[-1]), limit=20)
+    assert np.concatenate([first, rest]).tolist() == ACCOUNTS.tolist()
+    assert sorted(store.account_ids(np.append(ACCOUNTS, 7))) == sorted(["", *NAMES])
+    account, created = store.signups_between(START + DAY, START + 9 * DAY)
+    assert (np.diff(created) >= 0).all()
+    assert store.created_at(account).tolist() == created.tolist()
+    assert store.created_at(ints(7)).tolist() == [0]
+    everyone = store.created_at(ACCOUNTS)
+    assert len(account) == ((everyone >= START + DAY) & (everyone < START + 9 * DAY)).sum()
+
+
+def test_the_newest_fact_is_known(store: Store) -> None:
+    assert store.newest_fact() is None
+    store.write([arrival(None, signups=signup("a", START))])
+    assert store.newest_fact() == START
+    store.write([arrival(None, usage=usage("a", ["u1"], START + DAY))])
+    assert store.newest_fact() == START + DAY
+    store.flush_usage_log()
+    assert store.newest_fact() == START + DAY
