@@ -23,17 +23,29 @@ import re
 import tarfile
 from collections import defaultdict
 from datetime import UTC, datetime
-from importlib.metadata import distribution, version
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from babel.core import get_global
+from babel.languages import get_official_languages
+from iporigin import dataset_info
+from iporigin._data import dataset  # read here only; the service reads the arrays made below
+from mmdb_writer import MMDBWriter
+from netaddr import IPRange, IPSet
 
 HERE = Path(__file__).resolve().parent.parent / "service" / "signals" / "reference"
 KINDS = {"hosting": 1, "cdn": 2, "vpn": 3, "tor": 4, "bot": 5}  # as in service/signals/address.py
+CAVEAT = "the publisher warns of errors in this release; put a table of your own in its place if it matters"
+# Lists that the package carries by permission but without a licence; they are not ours to pass on.
+UNLICENSED = frozenset(
+    "Akamai, BunnyCDN, BuyVM, CDN77, Cogent, Contabo, DataCamp, GTHost, GleSYS, Melbicom, Scalaxy, Vercel".split(", ")
+)
 HOSTING_NAME = re.compile(
-    r"hosting|hoster|\bhost\b|\bcloud|\bserver|data ?cent(?:er|re)|\bvps\b|\bvpn\b|colocation|\bcolo\b|dedicated", re.I
+    r"hosting|hoster|\bhost\b|\bcloud|\bserver|data ?cent(?:er|re)|\bvps\b|\bvpn\b|colocation|\bcolo\b|dedicated",
+    re.IGNORECASE,
 )
 # The time zone of the largest city, where zone1970.tab lists another zone of the country first.
 LARGEST = {
@@ -54,8 +66,7 @@ def member(archive: Path, suffix: str) -> bytes:
         if len(names) != 1:
             raise SystemExit(f"{archive}: expected one file *{suffix}, found {names}")
         content = tar.extractfile(names[0])
-        assert content is not None
-        return content.read()
+        return content.read() if content else b""
 
 
 def packed_version(archive: Path) -> str:
@@ -65,15 +76,15 @@ def packed_version(archive: Path) -> str:
 
 def address_origins() -> None:
     """Ranges of data centres, CDNs, VPNs, Tor exits and declared crawlers; IPv6 in steps of /64."""
-    from iporigin._data import dataset  # read here only; the service reads the arrays made below
-
     data = dataset()
-    kind = [KINDS[data.labels[label][1]] for label in data.v4_labels]
-    v4 = np.array(list(zip(data.v4_starts, data.v4_ends, kind, strict=True)), "<u4,<u4,u1")
+    kinds = [0 if provider in UNLICENSED else KINDS[kind] for provider, kind in data.labels]
+    rows = zip(data.v4_starts, data.v4_ends, data.v4_labels, strict=True)
+    v4 = np.array([(first, last, kinds[label]) for first, last, label in rows if kinds[label]], "<u4,<u4,u1")
     v4.dtype.names = ("first", "last", "kind")
     seen: dict[int, tuple[int, int]] = {}
     for start, end, label in zip(data.v6_starts, data.v6_ends, data.v6_labels, strict=True):
-        seen.setdefault(start >> 64, (end >> 64, KINDS[data.labels[label][1]]))
+        if kinds[label]:
+            seen.setdefault(start >> 64, (end >> 64, kinds[label]))
     v6 = np.array([(first, last, k) for first, (last, k) in sorted(seen.items())], "<u8,<u8,u1")
     v6.dtype.names = ("first", "last", "kind")
     np.save(HERE / "origin4.npy", v4)
@@ -82,9 +93,6 @@ def address_origins() -> None:
 
 def networks(archive: Path) -> None:
     """Address to AS number as .mmdb, and per AS number its size and whether it hosts servers."""
-    from mmdb_writer import MMDBWriter
-    from netaddr import IPRange, IPSet
-
     rows4 = list(csv.reader(io.StringIO(member(archive, "asn-ipv4.csv").decode())))
     rows6 = list(csv.reader(io.StringIO(member(archive, "asn-ipv6.csv").decode())))
     size: dict[int, int] = defaultdict(int)
@@ -122,9 +130,6 @@ def networks(archive: Path) -> None:
 
 def countries() -> None:
     """Time zone of the largest city and languages of each ISO 3166-1 country (and XK, in wide use)."""
-    from babel.languages import get_official_languages
-    from babel.core import get_global
-
     zones: dict[str, str] = {}
     tables = files("tzdata") / "zoneinfo"
     for line in (tables / "zone.tab").read_text().splitlines():
@@ -146,27 +151,28 @@ def countries() -> None:
     (HERE / "countries.json").write_text(json.dumps(table, indent=0, sort_keys=True) + "\n")
 
 
+def released_on(number: str) -> str:
+    """The day in an npm version such as 2.3.2026061719."""
+    return f"{number[-10:-6]}-{number[-6:-4]}-{number[-4:-2]}"
+
+
 def describe(country: Path, asn: Path) -> None:
     """``manifest.json``: what each file is, from where, of when, under which licence, and its SHA-256."""
-    stamp = lambda text: f"{text[-10:-6]}-{text[-6:-4]}-{text[-4:-2]}"  # noqa: E731 - npm version 2.3.YYYYMMDDHH
-    from iporigin import dataset_info
-
     built = datetime.fromtimestamp(dataset_info()["built_at"], UTC).date().isoformat()
-    released = datetime.strptime(version("tzdata").split(".")[0], "%Y").date().isoformat()
-    assert distribution("babel")
+    released = f"{version('tzdata').split('.')[0]}-01-01"  # the package tells the year and the release within it
     entries: list[dict[str, Any]] = [
         {"name": "IP to country", "file": "ip-country.mmdb", "source": "ip-location-db geo-whois-asn-country",
-         "version": packed_version(country), "date": stamp(packed_version(country)),
-         "licence": "CC0-1.0; statistics of the Number Resource Organization CC-BY-4.0"},
+         "version": packed_version(country), "date": released_on(packed_version(country)),
+         "licence": "CC0-1.0; statistics of the Number Resource Organization CC-BY-4.0", "caveat": CAVEAT},
         {"name": "IP to AS number", "file": "ip-asn.mmdb", "source": "ip-location-db asn",
-         "version": packed_version(asn), "date": stamp(packed_version(asn)),
-         "licence": "CC-BY-4.0 (Route Views, DB-IP, NRO); converted to .mmdb, names left out"},
+         "version": packed_version(asn), "date": released_on(packed_version(asn)),
+         "licence": "CC-BY-4.0 (Route Views, DB-IP, NRO); converted to .mmdb, names left out", "caveat": CAVEAT},
         {"name": "AS number to size and hosting", "file": "networks.npy", "source": "derived from ip-location-db asn",
-         "version": packed_version(asn), "date": stamp(packed_version(asn)), "licence": "CC-BY-4.0"},
+         "version": packed_version(asn), "date": released_on(packed_version(asn)), "licence": "CC-BY-4.0"},
         {"name": "Data centre, VPN, Tor, IPv4", "file": "origin4.npy", "source": "iporigin",
-         "version": version("iporigin"), "date": built, "licence": "MIT"},
+         "version": version("iporigin"), "date": built, "licence": "MIT; lists of others CC0-1.0"},
         {"name": "Data centre, VPN, Tor, IPv6", "file": "origin6.npy", "source": "iporigin",
-         "version": version("iporigin"), "date": built, "licence": "MIT"},
+         "version": version("iporigin"), "date": built, "licence": "MIT; lists of others CC0-1.0"},
         {"name": "Countries: time zones, languages", "file": "countries.json", "source": "tzdata, CLDR through Babel",
          "version": f"tzdata {version('tzdata')}, Babel {version('babel')}", "date": released,
          "licence": "public domain (tzdata); Unicode-3.0 (CLDR)"},

@@ -42,6 +42,7 @@ class ReferenceTable:
     version: str
     licence: str
     published: int | None  # moment of publication; None: its version does not tell
+    caveat: str = ""  # what its publisher warns of
 
     def old(self, now: int) -> bool:
         """Whether it was published more than a year before ``now``."""
@@ -113,7 +114,14 @@ class AddressTables:
             else:
                 published = micros(datetime.fromisoformat(entry["date"]))
                 shown.append(
-                    ReferenceTable(entry["name"], entry["source"], entry["version"], entry["licence"], published)
+                    ReferenceTable(
+                        entry["name"],
+                        entry["source"],
+                        entry["version"],
+                        entry["licence"],
+                        published,
+                        entry.get("caveat", ""),
+                    )
                 )
         for name, package, licence in _PACKAGES:
             number = version(package)
