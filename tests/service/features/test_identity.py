@@ -118,14 +118,7 @@ def test_where_somebody_lives_is_no_feature() -> None:
 
 def test_features_of_an_unknown_account_are_unknown() -> None:
     facts, _ = DOOR.signups([Signup("a", NOON)], NOON)
-    unknown = SignupFacts(
-        facts.account_id,
-        facts.account,
-        facts.created_at,
-        np.full_like(facts.profile, np.nan),
-        facts.content,
-        facts.links,
-    )
+    unknown = replace(facts, profile=np.full_like(facts.profile, np.nan))
     columns = _columns(unknown)
     for feature in identity.FEATURES:
         assert isnan(float(feature(columns)[0])), feature.name
