@@ -32,6 +32,7 @@ from service.usecases.record_signals import RecordSignals
 from service.usecases.rescore import Rescore
 from service.usecases.score_accounts import ScoreAccounts
 from service.usecases.starter import adopt_starter
+from service.usecases.together import Together
 
 log = structlog.get_logger(__name__)
 
@@ -68,9 +69,10 @@ class App:
 
     def close(self) -> None:
         """Writes what waits and closes the database."""
-        writer = self.__dict__.pop("writer", None)
-        if writer is not None:
-            writer.close()
+        for part in ("score_accounts", "writer"):
+            running = self.__dict__.pop(part, None)
+            if running is not None:
+                running.close()
         self.store.close()
 
     @cached_property
@@ -137,9 +139,9 @@ class App:
             self.store.prune_usage(now - self.settings.retention_days * DAY)
 
     @cached_property
-    def score_accounts(self) -> ScoreAccounts:
-        """The deed of scoring."""
-        return ScoreAccounts(self.store, self.writer, self.door, self.models)
+    def score_accounts(self) -> Together:
+        """The deed of scoring, for many callers at once."""
+        return Together(ScoreAccounts(self.store, self.writer, self.door, self.models))
 
     @cached_property
     def rescore(self) -> Rescore:
