@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+import pytest
 
 from training.examples.starscout import HELD_OUT, convert
+from training.examples.starscout_compare import TOLERANCE, compare
 
 
 def test_two_snapshots_become_two_directories_and_the_second_holds_no_verdict(
@@ -45,3 +47,11 @@ def test_an_account_of_both_snapshots_is_two_accounts(starscout_data: Path, tmp_
     names = [{one.partition("@")[0] for one in some} for some in ids]
     assert not ids[0] & ids[1]
     assert len(names[0] & names[1]) == 199
+
+
+@pytest.mark.slow
+def test_the_product_is_no_worse_than_a_plain_model_on_real_accounts(starscout_data: Path, tmp_path: Path) -> None:
+    found = compare(starscout_data, tmp_path)
+    assert found.accounts == 20_079
+    assert 0.8 < float(found.plain["roc_auc"] or 0.0) < 0.95
+    assert found.behind <= TOLERANCE
