@@ -28,6 +28,7 @@ class Deed:
         self.sizes: list[int] = []
 
     def __call__(self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float) -> Sequence[Answer]:
+        assert (now, timeout_s) > (0, 0)
         self.sizes.append(len(requests))
         time.sleep(self.slow_s)
         if any(each.request_id == "poison" for each in requests):
