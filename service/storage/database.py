@@ -21,7 +21,7 @@ from service.domain.errors import DatabaseProblem
 BUSY_TIMEOUT_S = 30.0  # how long one SQLite writer waits for another
 DRIVER_ERRORS = (SQLAlchemyError, psycopg.Error, SqliteError)  # all that a statement may raise
 
-_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+_SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 _PRAGMAS = (
     "synchronous = FULL",
     "cache_size = -65536",

@@ -28,7 +28,9 @@ _FIRST_SIGHT = (
 def pick(facts: Facts, rows: NDArray[np.intp]) -> Facts:
     """Some rows of facts. Links are left as they are, except a customer's own, which are rows themselves."""
     if isinstance(facts, OwnLinkFacts):
-        return type(facts)(facts.event[rows], facts.content[rows], facts.links.take(rows), facts.kinds)
+        links = facts.links.take(rows)
+        older = _links_of(facts.older, links.account, links.happened)
+        return type(facts)(facts.event[rows], facts.content[rows], links, facts.kinds, older)
     chosen: dict[str, Any] = {}
     for name in type(facts).__dataclass_fields__:
         value = getattr(facts, name)
@@ -197,7 +199,8 @@ def links_shown(facts: AnyFacts, learned: Int64s, *, whole: bool) -> tuple[LinkF
     ``learned`` is the facts', shape (n,). ``whole``: the facts are a batch of which nothing was dropped.
     """
     if isinstance(facts, OwnLinkFacts):
-        return facts.links, learned
+        stamps = _stamps(facts.older, facts.links.account, facts.links.happened, learned, by_moment=True)
+        return LinkFacts.concat([facts.links, facts.older]), np.concatenate([learned, stamps])
     if isinstance(facts, SignalFacts):
         return LinkFacts.empty(), np.empty(0, np.int64)
     if isinstance(facts, SignupFacts):  # an account has one signup, so its links need no moment to be told apart

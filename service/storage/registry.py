@@ -76,7 +76,9 @@ def roll_back(connection: Connection, at: int, why: str) -> ModelRecord:
         elif what == "rolled_back":
             reigns.pop()
     if len(reigns) < 2:
-        raise NoEarlierModel("there is no earlier champion to roll back to; `gatehouse models list` shows what there is")
+        raise NoEarlierModel(
+            "there is no earlier champion to roll back to; `gatehouse models list` shows what there is"
+        )
     return _crown(connection, model(connection, reigns[-2]), at, why, "rolled_back")
 
 

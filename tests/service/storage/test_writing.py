@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -17,6 +18,7 @@ from tests.service.storage.factories import (
     arrival,
     assessment,
     ints,
+    link_facts,
     own_link,
     payment,
     rows_of,
@@ -203,6 +205,16 @@ def test_facts_of_an_account_are_kept_until_its_signup_comes(store: Store) -> No
     known = store.history(ints(hash64("late")), LATER)
     assert known.known[0]
     assert (len(known.payments), len(known.usage)) == (1, 1)
+
+
+def test_a_link_under_a_secret_that_was_rotated_away_is_kept_too(store: Store) -> None:
+    new, conflict = own_link("a", "w", event="e1"), own_link("a", "v", START + DAY, event="e1")
+    older = [link_facts("a", START + HOUR, custom_wallet="old w"), link_facts("a", START + DAY, custom_wallet="old v")]
+    store.write([arrival(START + 2 * DAY, links=replace(new, older=older[0]))])
+    store.write([arrival(START + 3 * DAY, links=replace(conflict, older=older[1]))])
+    own = store.history(ints(hash64("a")), LATER).own
+    assert sorted(own.key.tolist()) == sorted([*new.links.key.tolist(), *older[0].key.tolist()])
+    assert set(own.learned.tolist()) == {START + 2 * DAY}
 
 
 def test_known_events_are_found_by_kind(store: Store) -> None:
