@@ -14,6 +14,7 @@ from service.signals.batch import Numbers, Reals, Texts
 from service.signals.keyring import Keyring
 
 _HASH_BYTES = 8
+_BITS = np.left_shift(np.int64(1), np.arange(64))
 
 
 class Pseudonymiser:
@@ -63,22 +64,23 @@ class ContentHasher:
 
     def columns(self, table: str, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
         """The hash of each row of ``table`` that consists of ``columns``, at most 64; shape (n,), never 0."""
-        messages = [value.encode() for each in columns if isinstance(each, Texts) for value in each.values]
-        hashed, start = self._hashes("text", messages), 0
-        n, width = len(columns[0].said), len(columns)
-        laid, said = np.zeros((n, width + 1), "<i8"), np.empty((n, width), bool)
+        messages, words, texts = [b""], [], []  # the empty message stands in where no text was said
         for place, column in enumerate(columns):
-            said[:, place] = column.said
             if isinstance(column, Texts):
-                if column.values:
-                    laid[:, place] = hashed[start + column.codes]
-                start += len(column.values)
+                texts.append(place)
+                words.append(np.where(column.codes >= 0, column.codes + len(messages), 0))
+                messages += [value.encode() for value in column.values]
             else:
                 # Adding 0.0 makes the two zeros of IEEE 754 one.
                 real = isinstance(column, Reals)
-                laid[:, place] = (column.values + 0.0).view(np.int64) if real else column.values
-        laid[:, :-1] *= said
-        laid[:, -1] = said @ (np.int64(1) << np.arange(width))
+                words.append((column.values + 0.0).view(np.int64) if real else column.values)
+        said = np.array([column.said for column in columns])
+        laid = np.empty((len(columns) + 1, said.shape[1]), "<i8")
+        laid[:-1] = words
+        laid[texts] = self._hashes("text", messages)[laid[texts]]
+        laid[:-1] *= said
+        laid[-1] = _BITS[: len(columns)] @ said
+        laid = np.ascontiguousarray(laid.T)
         view, size = laid.tobytes(), 8 * laid.shape[1]
         hashes = self._hashes(table, [view[at : at + size] for at in range(0, len(view), size)])
         hashes[hashes == 0] = 1
