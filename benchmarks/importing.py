@@ -89,7 +89,7 @@ def floor(directory: Path, door: Door | None) -> Figure:
 def world(folder: Path, accounts: int, exchanges: int) -> tuple[Path, Path]:
     """Directories with only the accounts, and only the usage, of one simulated world."""
     command = ["simulate", str(folder / "all"), "--accounts", str(accounts), "--days", str(DAYS), "--campaigns", "10"]
-    rate = ["--exchanges-per-day", f"{max(1.0, exchanges / accounts / 3.5):.2f}", "--seed", "1"]
+    rate = ["--exchanges-per-day", f"{max(1.0, exchanges / accounts / 1.9):.2f}", "--seed", "1"]
     subprocess.run([sys.executable, "-m", "service.cli", *command, *rate], check=True, stderr=subprocess.DEVNULL)
     for name in ("accounts", "usage"):
         (folder / name).mkdir()
