@@ -23,6 +23,7 @@ from service.domain.records import LabelRecord
 from service.domain.time import DAY, HOUR
 from service.engine.embedded import columns
 from service.features.catalogue import features_for, matrix
+from service.features.custom import PREFIX as SIGNAL
 from service.features.feature import Feature
 from service.features.linkage import KINDS
 from service.tiles.history import History
@@ -30,6 +31,7 @@ from service.tiles.history import History
 AGES: dict[str, int] = {"signup": 0, "1h": HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY, "30d": 30 * DAY}
 MOST_UNLABELLED = 45_000  # accounts; more are sampled by a hash of their number, and each then stands for several
 ROWS_AT_ONCE = 500_000
+LINK = "link."  # names of features of the customer's own link kinds begin so
 
 FRAUD, LEGITIMATE, UNLABELLED = 1, 0, -1
 
@@ -134,7 +136,8 @@ def build(
 ) -> Dataset:
     """The dataset as it was known at ``as_of``; reads histories of the chosen accounts only, a chunk at a time.
 
-    A customer's own signal or link kind that no row knows makes no feature: it may have come after ``as_of``.
+    A customer's own signal or link kind that tells no row from another makes no feature.
+    It may have come after ``as_of``.
     """
     known = verdicts(labels, as_of)
     accounts = _choose(source, known, as_of, seed, most_unlabelled)
@@ -160,11 +163,20 @@ def build(
         raise RuntimeError(f"the store gave histories for {filled} of {len(row)} rows")
     if not there.all():
         accounts, row, age, out = _without(accounts, row[there], age[there], out[there])
-    told = np.array([feature.family != "custom" and not feature.name.startswith("link.") for feature in features])
-    told |= ~np.isnan(out).all(axis=0)
+    own = np.array([feature.name.startswith((SIGNAL, LINK)) for feature in features])
+    told = ~own
+    told[own] = _varies(out[:, own])
     if not told.all():
         out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
     return Dataset(as_of, features, accounts, row, age, out, sum(one.overturned for one in known.values()))
+
+
+def _varies(rows: Float32s) -> NDArray[np.bool_]:
+    """Which columns are not one value, or unknown, throughout."""
+    first = rows[:1]
+    same = (rows == first) | (np.isnan(rows) & np.isnan(first))
+    out: NDArray[np.bool_] = ~same.all(axis=0)
+    return out
 
 
 def _without(accounts: Accounts, row: Int64s, age: Int64s, rows: Float32s) -> tuple[Accounts, Int64s, Int64s, Float32s]:

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from service.domain.codes import hash64
+from service.domain.enums import Verdict
+from service.domain.raw import Label
+from service.domain.records import LabelRecord
+from service.domain.time import DAY, HOUR
+from service.storage.arrivals import Arrival
+from service.storage.store import Store, open_store
+from tests.factories import NOON, make_own_links, make_signals, make_signups, make_usage
+from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset, build, verdicts
+
+T = NOON + 40 * DAY
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    opened = open_store(sqlite_url, upgrading=True)
+    yield opened
+    opened.close()
+
+
+def label(account: str, verdict: Verdict, at: int, **more: object) -> Label:
+    return Label(account_id=account, verdict=verdict, decided_at=at, analyst="ann", **more)  # type: ignore[arg-type]
+
+
+def a_world(store: Store) -> None:
+    """Four accounts a day apart, two on one device; the second is confirmed on day 5, the third is called honest."""
+    names = ["one", "two", "three", "four"]
+    made = [(name, NOON + i * DAY) for i, name in enumerate(names)]
+    links = [(name, "device", 77, NOON + i * DAY) for i, name in enumerate(names[:2])]
+    store.write([Arrival(None, signups=make_signups(made, links))])
+    store.write([Arrival(None, signals=make_signals([("one", "risk", NOON + 2 * DAY, 0.5)]))])
+    store.record_labels(
+        [
+            label("two", Verdict.FRAUD, NOON + 5 * DAY, campaign_id="c-1"),
+            label("three", Verdict.LEGITIMATE, NOON + 6 * DAY),
+        ]
+    )
+
+
+def rows_of(dataset: Dataset, account: str) -> list[int]:
+    place = dataset.accounts.account.tolist().index(hash64(account))
+    return np.flatnonzero(dataset.row == place).tolist()
+
+
+def value(dataset: Dataset, account: str, age: int, feature: str) -> float:
+    (row,) = [i for i in rows_of(dataset, account) if dataset.age[i] == age]
+    return float(dataset.matrix[row, [one.name for one in dataset.features].index(feature)])
+
+
+def built(store: Store, as_of: int = T) -> Dataset:
+    return build(store, store.labels_at(as_of), as_of=as_of, seed=1)
+
+
+def test_each_probe_knows_what_was_known_at_its_moment_and_nothing_later(store: Store) -> None:
+    a_world(store)
+    dataset = built(store)
+    assert value(dataset, "one", 0, "device_others_life") == 0.0  # the other one came a day later
+    assert value(dataset, "one", DAY, "device_others_life") == 1.0
+    assert value(dataset, "one", 3 * DAY, "device_fraud") == 0.0  # confirmed on day 5
+    assert value(dataset, "one", 7 * DAY, "device_fraud") == 1.0
+    assert np.isnan(value(dataset, "one", DAY, "signal.risk"))
+    assert value(dataset, "one", 3 * DAY, "signal.risk") == 0.5
+
+
+def test_a_frauds_probes_end_with_its_verdict_and_a_legitimate_accounts_do_not(store: Store) -> None:
+    a_world(store)
+    dataset = built(store)
+    assert dataset.age[rows_of(dataset, "two")].tolist() == [0, HOUR, DAY, 3 * DAY]  # verdict at the age of 4 days
+    assert dataset.age[rows_of(dataset, "three")].tolist() == list(AGES.values())
+
+
+def test_no_probe_lies_after_the_moment_that_is_trained_for(store: Store) -> None:
+    a_world(store)
+    dataset = built(store, NOON + 4 * DAY)
+    assert (dataset.accounts.created_at[dataset.row] + dataset.age <= NOON + 4 * DAY).all()
+    assert dataset.accounts.verdict.tolist() == [UNLABELLED] * 4
+
+
+def test_facts_and_labels_learned_later_change_no_byte(store: Store) -> None:
+    a_world(store)
+    at = NOON + 20 * DAY
+    before = built(store, at)
+    late = at + HOUR
+    store.write([Arrival(None, signups=make_signups([("late", late)], [("late", "device", 77, late)]))])
+    store.write([Arrival(None, signals=make_signals([("one", "later_signal", late, 9.0)]))])
+    store.write([Arrival(None, links=make_own_links([("four", "custom.later", 5, late)]))])
+    store.write([Arrival(None, usage=make_usage([{"event": "u", "account": "one", "at": late}]))])
+    store.record_labels([label("one", Verdict.FRAUD, late), label("four", Verdict.FRAUD, late)])
+    store.retract_label("two", "ann", NOON + 5 * DAY, late, late)
+    after = built(store, at)
+    assert after.fingerprint == before.fingerprint
+    assert after.matrix.tobytes() == before.matrix.tobytes()
+    assert [one.name for one in after.features] == [one.name for one in before.features]
+
+
+def test_a_signup_that_came_live_is_not_asked_about_before_it_arrived(store: Store) -> None:
+    arrived = NOON + 2 * HOUR
+    store.write([Arrival(arrived, signups=make_signups([("live", NOON)], profile={"mail_free": 1.0}))])
+    dataset = built(store)
+    assert value(dataset, "live", 0, "mail_free") == 1.0
+    assert len(built(store, NOON + HOUR).accounts) == 0
+
+
+def test_a_sample_of_the_silent_stands_for_all_of_them_and_keeps_every_label(store: Store) -> None:
+    silent = [(f"s{i}", NOON + i * HOUR) for i in range(200)]
+    judged = [(f"j{i}", NOON + i * HOUR) for i in range(9)]
+    store.write([Arrival(None, signups=make_signups([*silent, *judged]))])
+    store.record_labels([label(name, Verdict.FRAUD, NOON + 9 * DAY) for name, _ in judged])
+    dataset = build(store, store.labels_at(T), as_of=T, seed=4, most_unlabelled=50)
+    assert (dataset.accounts.verdict == FRAUD).sum() == 9
+    assert (dataset.accounts.verdict == UNLABELLED).sum() == 50
+    assert dataset.accounts.stands_for[dataset.accounts.verdict == UNLABELLED].sum() == pytest.approx(200)
+    again = build(store, store.labels_at(T), as_of=T, seed=4, most_unlabelled=50)
+    assert again.fingerprint == dataset.fingerprint
+    other = build(store, store.labels_at(T), as_of=T, seed=5, most_unlabelled=50)
+    assert other.accounts.account.tolist() != dataset.accounts.account.tolist()
+
+
+def record(verdict: Verdict, decided: int, **changes: object) -> LabelRecord:
+    made = LabelRecord("a", 1, verdict, decided, "ann", decided)
+    return replace(made, **changes)  # type: ignore[arg-type]
+
+
+def test_of_several_verdicts_the_one_decided_last_stands() -> None:
+    fraud, honest = record(Verdict.FRAUD, 10, campaign_id="c"), record(Verdict.LEGITIMATE, 20, analyst="bob")
+    assert not verdicts([fraud, honest], 30)[1].fraud
+    assert verdicts([fraud, honest], 15)[1].fraud
+    assert verdicts([fraud, honest], 5) == {}
+
+
+def test_a_retracted_verdict_stands_until_its_retraction_is_learned() -> None:
+    fraud = record(Verdict.FRAUD, 10, retracted_at=15, retraction_learned_at=20)
+    assert verdicts([fraud], 19)[1].fraud
+    assert verdicts([fraud], 20) == {}
+
+
+def test_a_fraud_that_was_once_pardoned_tells_how_much_a_pardon_is_worth() -> None:
+    pardon = record(Verdict.LEGITIMATE, 5, retracted_at=8, retraction_learned_at=8)
+    assert verdicts([pardon, record(Verdict.FRAUD, 10)], 30)[1].overturned
+    assert not verdicts([record(Verdict.FRAUD, 10)], 30)[1].overturned
+
+
+def test_members_of_one_campaign_share_a_group_and_others_are_their_own(store: Store) -> None:
+    store.write([Arrival(None, signups=make_signups([(name, NOON) for name in "abcd"]))])
+    store.record_labels(
+        [
+            label("a", Verdict.FRAUD, NOON + DAY, campaign_id="c-1"),
+            label("b", Verdict.FRAUD, NOON + DAY, campaign_id="c-1"),
+            label("c", Verdict.FRAUD, NOON + DAY),
+            label("d", Verdict.LEGITIMATE, NOON + DAY),
+        ]
+    )
+    accounts = built(store).accounts
+    group = {account: int(group) for account, group in zip(accounts.account.tolist(), accounts.group, strict=True)}
+    assert group[hash64("a")] == group[hash64("b")]
+    assert len(set(group.values())) == 3
+    assert (accounts.verdict == LEGITIMATE).sum() == 1

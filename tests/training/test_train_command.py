@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from service.cli import cli
+from service.model.artefact import read_artefact
+from service.model.scorer import Scorer
+from training.simulate import simulate
+from training.simulate.command import DEFAULT_START
+
+AS_OF = "2026-06-01T00:00:00Z"
+
+
+def database(folder: Path) -> list[str]:
+    return ["--database", f"sqlite:///{folder / 'gatehouse.db'}"]
+
+
+def gatehouse(folder: Path, *words: str) -> Result:
+    """In this process, where a command is expected to be done."""
+    done = CliRunner().invoke(cli, [*words, *database(folder)], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
+    return done
+
+
+def refused(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """As a program, for its exit code."""
+    command = [sys.executable, "-m", "service.cli", *words, *database(folder)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def answer(done: Result) -> Any:
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("imported")
+    simulate(
+        folder / "world", accounts=2_400, days=40, campaigns=30, seed=11, start=DEFAULT_START, exchanges_per_day=1.0
+    )
+    answer(gatehouse(folder, "import", str(folder / "world"), "--json"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(imported: Path) -> tuple[Path, Any]:
+    report = imported / "report"
+    return imported, answer(gatehouse(imported, "train", "--as-of", AS_OF, "--report", str(report), "--json"))
+
+
+def test_training_says_what_it_learned_from_how_it_did_and_whether_it_was_promoted(trained: tuple[Path, Any]) -> None:
+    _, said = trained
+    assert said["positives"] > 20
+    assert said["rows"] > said["accounts"] >= said["positives"] + said["legitimate"]
+    assert said["campaigns"] > 3
+    assert {"roc_auc", "average_precision", "recall_at_fpr_0.001", "brier", "log_loss"} <= set(said["metrics"])
+    assert said["promoted"]
+    assert "there was no champion" in said["why"]
+
+
+def test_what_is_registered_can_be_loaded_and_is_what_was_said(trained: tuple[Path, Any]) -> None:
+    folder, said = trained
+    listed = answer(gatehouse(folder, "models", "list", "--json"))["models"]
+    (model,) = [one for one in listed if one["version"] == said["model_version"]]
+    assert model["state"] == "champion"
+    assert model["metrics"] == said["metrics"]
+    artefact = read_artefact(folder / "models" / said["model_version"])
+    assert artefact.manifest.feature_fingerprint == model["feature_fingerprint"]
+    assert set(artefact.manifest.gain) == set(artefact.manifest.features)
+    scores = Scorer(artefact).score(np.full((3, len(artefact.manifest.features)), np.nan, np.float32))
+    assert ((scores > 0) & (scores < 1)).all()
+
+
+def test_the_same_data_and_seed_give_the_same_model_which_the_gate_lets_pass(trained: tuple[Path, Any]) -> None:
+    folder, said = trained
+    again = answer(gatehouse(folder, "train", "--as-of", AS_OF, "--json"))
+    assert again["model_version"] != said["model_version"]
+    first, second = (read_artefact(folder / "models" / one["model_version"]) for one in (said, again))
+    assert first.booster == second.booster
+    assert first.manifest.data_fingerprint == second.manifest.data_fingerprint
+    assert first.manifest.policy == second.manifest.policy
+    assert again["promoted"]
+    assert f"not worse than trained model {said['model_version']}" in again["why"]
+    back = answer(gatehouse(folder, "models", "rollback", "--reason", "a try", "--json"))
+    assert back["version"] == said["model_version"]
+
+
+def states(folder: Path) -> dict[str, str]:
+    return {one["version"]: one["state"] for one in answer(gatehouse(folder, "models", "list", "--json"))["models"]}
+
+
+@pytest.fixture(scope="module")
+def challenger(trained: tuple[Path, Any]) -> tuple[Path, str, dict[str, str], str]:
+    folder, _ = trained
+    before = states(folder)
+    done = gatehouse(folder, "train", "--promote", "never", "--seed", "5", "--json")
+    assert not answer(done)["promoted"]
+    return folder, answer(done)["model_version"], before, done.stderr
+
+
+def test_never_registers_a_challenger_and_leaves_the_champion(
+    challenger: tuple[Path, str, dict[str, str], str],
+) -> None:
+    folder, version, before, _ = challenger
+    assert states(folder) == {**before, version: "challenger"}
+
+
+def test_an_as_of_left_to_now_is_warned_about_when_the_facts_are_old(
+    challenger: tuple[Path, str, dict[str, str], str],
+) -> None:
+    assert "the newest fact is of 2026-" in challenger[3]
+
+
+def test_a_model_whose_files_were_altered_is_not_promoted_and_the_champion_stays(
+    challenger: tuple[Path, str, dict[str, str], str],
+) -> None:
+    folder, version, _, _ = challenger
+    booster = folder / "models" / version / "booster.txt"
+    booster.write_text(booster.read_text() + "\n")
+    done = refused(folder, "models", "promote", version)
+    assert done.returncode == 1
+    assert "booster.txt is truncated or altered" in done.stderr
+    assert states(folder)[version] == "challenger"
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in ("meta", "circle", "line"):
+            self.open.append(tag)
+        self.outside += [value for name, value in attrs if name in ("src", "href") and value]
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in ("circle", "line"):
+            assert self.open.pop() == tag
+
+
+def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Path, Any]) -> None:
+    folder, said = trained
+    page = (folder / "report" / "report.html").read_text()
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == []
+    assert tags.outside == []
+    assert said["model_version"] in page
+    whole = json.loads((folder / "report" / "report.json").read_text())
+    assert whole["metrics"] == said["metrics"]
+    assert whole["by_campaign"]
+    assert whole["calibration_table"]
+
+
+def test_without_labels_the_exit_code_is_2_and_the_mend_is_named(imported: Path) -> None:
+    done = refused(imported, "train", "--as-of", "2026-04-22T00:00:01Z", "--json")
+    assert done.returncode == 2
+    assert "there are no labels to train on" in done.stderr
+    assert "gatehouse labels import" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_labels_that_all_say_legitimate_are_refused(tmp_path: Path) -> None:
+    world = tmp_path / "world"
+    world.mkdir()
+    (world / "accounts.csv").write_text("account_id,created_at\nann,2026-04-22T12:00:00Z\n")
+    (world / "labels.csv").write_text(
+        "account_id,verdict,decided_at,analyst\nann,legitimate,2026-04-23T12:00:00Z,eve\n"
+    )
+    answer(gatehouse(tmp_path, "import", str(world), "--json"))
+    done = refused(tmp_path, "train", "--as-of", "2026-05-01")
+    assert done.returncode == 2
+    assert "a model needs fraud to learn from" in done.stderr
+
+
+def test_labels_of_accounts_that_never_signed_up_are_refused(tmp_path: Path) -> None:
+    world = tmp_path / "world"
+    world.mkdir()
+    (world / "labels.csv").write_text("account_id,verdict,decided_at,analyst\nann,fraud,2026-04-23T12:00:00Z,eve\n")
+    answer(gatehouse(tmp_path, "import", str(world), "--json"))
+    done = refused(tmp_path, "train", "--as-of", "2026-05-01")
+    assert done.returncode == 2
+    assert "had signed up" in done.stderr
