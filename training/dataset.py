@@ -9,7 +9,7 @@ Legitimate and unlabelled accounts stay in use, and so do their probes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol
 
@@ -79,6 +79,11 @@ class Dataset:
     age: Int64s  # microseconds after signup
     matrix: Float32s
     overturned: int  # frauds that an analyst once called legitimate: how much that word is worth
+
+    def only(self, kept: NDArray[np.bool_]) -> Dataset:
+        """The same rows with some of the features."""
+        features = tuple(feature for feature, keep in zip(self.features, kept, strict=True) if keep)
+        return replace(self, features=features, matrix=np.ascontiguousarray(self.matrix[:, kept]))
 
     @property
     def fingerprint(self) -> str:

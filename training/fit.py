@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightgbm
@@ -85,6 +85,16 @@ class Fitted:
     def text(self) -> str:
         """The booster's file; features are called f0, f1 ... since LightGBM refuses some characters in names."""
         return str(self.booster.model_to_string(importance_type="gain"))
+
+    def used(self) -> NDArray[np.bool_]:
+        """Which features it splits on."""
+        out: NDArray[np.bool_] = self.booster.feature_importance("split") > 0
+        return out
+
+    def again(self, rows: FitRows, features: Sequence[Feature]) -> Fitted:
+        """The same size on rows of other features."""
+        parameters = parameters_of(features, int(str(self.parameters["num_leaves"])), int(str(self.parameters["seed"])))
+        return replace(self, booster=fit_booster(rows, features, parameters, self.trees), parameters=parameters)
 
     def gain(self, features: Sequence[Feature]) -> dict[str, float]:
         """Total gain of each feature; 0 for one that was never split on."""

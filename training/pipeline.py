@@ -68,6 +68,10 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
     rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
     learned = side == TRAIN
     fitted = fit(rows.part(learned), dataset.features, seed=seed)
+    # What the model never splits on is not computed for it either: a call then costs a fraction of what all would take.
+    dataset = dataset.only(fitted.used() | _ruled(dataset))
+    rows = FitRows(dataset.matrix, rows.fraud, rows.weight, rows.group)
+    fitted = fitted.again(rows.part(learned), dataset.features)
     raw = np.asarray(fitted.booster.predict(dataset.matrix, raw_score=True, num_threads=1), np.float64)
     counts = accounts.stands_for[dataset.row] / np.bincount(dataset.row, minlength=len(accounts))[dataset.row]
     on = side == CALIBRATION
@@ -116,6 +120,12 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
         held=Held(silence.hidden[test], counts[test], accounts.group[of]),
         scores=score[test],
     )
+
+
+def _ruled(dataset: Dataset) -> Bools:
+    """Which features a rule reads."""
+    read = {rule.feature for rule in PROPOSED}
+    return np.array([feature.name in read for feature in dataset.features])
 
 
 def _learning_weight(dataset: Dataset, silence: Silence, share: Float64s) -> Float64s:

@@ -7,6 +7,7 @@ own accounts that is not worse on those replaces it.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,18 +15,21 @@ import click
 
 from service.app import App
 from service.domain.errors import GatehouseError
+from service.domain.facts import Int64s
 from service.domain.time import DAY
 from service.log import configure
 from service.model.artefact import write_artefact
 from service.settings import Settings
+from service.storage.store import Store
+from service.tiles.history import History
 from service.usecases.import_directory import Counts, import_directory
 from training.dataset import build
 from training.pipeline import Trained, train
 from training.simulate import DEFAULT_START, simulate
 
-ACCOUNTS = 9_000
+ACCOUNTS = 24_000
 DAYS = 45
-CAMPAIGNS = 40  # many and small: what one campaign does teaches little about the next
+CAMPAIGNS = 60  # many and small: what one campaign does teaches little about the next
 EXCHANGES_PER_DAY = 4.0  # enough for rhythm and templates; counts are not what campaigns share
 SEED = 20_260
 MOST_UNLABELLED = 9_000
@@ -60,14 +64,34 @@ def make_starter(
         )
         end = int(DEFAULT_START.timestamp()) * 1_000_000 + days * DAY
         with App.open(settings, upgrade=True) as app:
-            import_directory(world, door=app.door, store=app.store, now=end, skip_bad_rows=None, progress=_Quiet())
-            dataset = build(app.store, app.store.labels_at(end), as_of=end, seed=seed, most_unlabelled=MOST_UNLABELLED)
+            import_directory(world, door=app.door, store=app.store, now=end, skip_bad_rows=None, progress=Quiet())
+            source = _Anonymous(app.store)
+            dataset = build(source, app.store.labels_at(end), as_of=end, seed=seed, most_unlabelled=MOST_UNLABELLED)
         return train(
             dataset, seed=seed, budget=BUDGET, origin="starter", created_at=end, code_version=version("gatehouse")
         )
 
 
-class _Quiet:
+class _Anonymous:
+    """A store without the simulator's own signals and link kinds: they are no operator's."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def histories(self, *, rows: int, accounts: Int64s | None = None) -> Iterator[History]:
+        """As the store's."""
+        return self._store.histories(rows=rows, accounts=accounts)
+
+    def signups_between(self, start: int, end: int) -> tuple[Int64s, Int64s]:
+        """As the store's."""
+        return self._store.signups_between(start, end)
+
+    def names(self, kind: str) -> dict[int, str]:  # noqa: ARG002  of either kind there are none
+        """None."""
+        return {}
+
+
+class Quiet:
     """Nobody watches this import."""
 
     def begins(self, name: str, size: int) -> None:
@@ -82,11 +106,13 @@ class _Quiet:
 
 @click.command("starter")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Directory of the model.")
-def main(out: Path) -> None:
+@click.option("--accounts", default=ACCOUNTS, show_default=True, type=click.IntRange(500), help="Accounts of its world.")
+@click.option("--campaigns", default=CAMPAIGNS, show_default=True, type=click.IntRange(2), help="Campaigns among them.")
+def main(out: Path, accounts: int, campaigns: int) -> None:
     """Train the starter model and write it to a directory."""
     configure("info")
     try:
-        train_starter(out)
+        write_artefact(make_starter(accounts=accounts, campaigns=campaigns).artefact, out)
     except GatehouseError as error:
         raise click.ClickException(str(error)) from None
     click.echo(str(out))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,7 +107,7 @@ def starter_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small starter model, trained once for all tests of this session."""
     directory = tmp_path_factory.mktemp("starter") / "model"
     subprocess.run(
-        [sys.executable, "-m", "training.starter", "--out", str(directory), "--accounts", "3000", "--quick"],
+        [sys.executable, "-m", "training.starter", "--out", str(directory), "--accounts", "2500", "--campaigns", "12"],
         check=True,
         timeout=240,
     )
