@@ -20,7 +20,7 @@ from service.features.catalogue import fingerprint
 from service.model.artefact import Artefact, Manifest, make_artefact
 from service.model.calibration import Calibration
 from service.policy.policy import Policy
-from service.policy.rules import PROPOSED, Rule
+from service.policy.rules import LADDERS, Rule
 from training.calibrate import calibrate
 from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset
 from training.evaluate import (
@@ -124,7 +124,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
 
 def _ruled(dataset: Dataset) -> Bools:
     """Which features a rule reads."""
-    read = {rule.feature for rule in PROPOSED}
+    read = {rung.feature for ladder in LADDERS for rung in ladder}
     return np.array([feature.name in read for feature in dataset.features])
 
 
@@ -165,24 +165,26 @@ def _innocence(dataset: Dataset, silence: Silence) -> Float64s:
 def _vet_rules(
     dataset: Dataset, innocent: Float64s, budget: float
 ) -> tuple[tuple[Rule, ...], list[dict[str, object]], Bools]:
-    """Rules are what analysts know beforehand; the data can only take one away, where it would eat the budget."""
+    """Rules are what analysts know beforehand; the data only say which rung of each ladder the budget bears, if any."""
     names = [feature.name for feature in dataset.features]
-    allowed = RULES_PART * budget / len(PROPOSED)
+    allowed = RULES_PART * budget / len(LADDERS)
     touched = np.zeros(len(innocent), bool)
     kept: list[Rule] = []
     vetted: list[dict[str, object]] = []
-    for rule in PROPOSED:
+    for rung in (rung for ladder in LADDERS for rung in ladder):
+        if any(rung.code == taken.code for taken in kept):
+            continue
         hit = np.zeros(len(innocent), bool)
-        hit[dataset.row[rule.holds(dataset.matrix, names)]] = True
+        hit[dataset.row[rung.holds(dataset.matrix, names)]] = True
         cost = float(innocent[hit].sum() / max(1.0, innocent.sum()))
         keep = cost <= allowed
         if keep:
-            kept.append(rule)
+            kept.append(rung)
             touched |= hit
         why = (
             "" if keep else f"left out: it touches a share of {cost:.2e} of legitimate accounts, {allowed:.2e} allowed"
         )
-        vetted.append({"code": rule.code, "legitimate_share": cost, "kept": keep, "why": why})
+        vetted.append({"code": rung.code, "at_least": rung.value, "legitimate_share": cost, "kept": keep, "why": why})
     return tuple(kept), vetted, touched
 
 

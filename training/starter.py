@@ -106,7 +106,7 @@ class Quiet:
 
 @click.command("starter")
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Directory of the model.")
-@click.option("--accounts", default=ACCOUNTS, show_default=True, type=click.IntRange(500), help="Accounts of its world.")
+@click.option("--accounts", default=ACCOUNTS, show_default=True, type=click.IntRange(500), help="Size of its world.")
 @click.option("--campaigns", default=CAMPAIGNS, show_default=True, type=click.IntRange(2), help="Campaigns among them.")
 def main(out: Path, accounts: int, campaigns: int) -> None:
     """Train the starter model and write it to a directory."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.domain.enums import Decision
 from service.policy.policy import LEVELS, Policy, decide, levels
-from service.policy.rules import PROPOSED, Rule
+from service.policy.rules import LADDERS, Rule
 
 FEATURES = ("device_fraud", "requests_24h")
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
@@ -103,7 +103,10 @@ def test_a_policy_that_makes_no_sense_is_refused(broken: Callable[[], object]) -
 probability = st.floats(0, 1) | st.just(math.inf)
 
 
-@given(st.lists(probability, min_size=4, max_size=4).map(sorted), st.sampled_from([(), PROPOSED, (DEVICE_RULE,)]))
+@given(
+    st.lists(probability, min_size=4, max_size=4).map(sorted),
+    st.sampled_from([(), tuple(rungs[0] for rungs in LADDERS), (DEVICE_RULE,)]),
+)
 def test_a_policy_survives_its_manifest(thresholds: list[float], rules: tuple[Rule, ...]) -> None:
     policy = Policy(0.001, tuple(thresholds), rules)
     assert Policy.from_json(policy.to_json()) == policy
