@@ -1,6 +1,6 @@
 """``make run``: starts the service, plays a short scene against it from another process, and keeps serving.
 
-The scene: a dozen honest signups, a burst of linked ones, some early usage, an analyst who confirms two of the burst as
+The scene: a dozen honest signups, a burst of linked ones, some early usage, an analyst who confirms three of the burst as
 fraud, and everybody scored again. Its accounts are new each time, so that it can be played as often as one likes.
 """
 
@@ -104,7 +104,7 @@ def play(address: str) -> None:
         scoring = scoring_pb2_grpc.ScoringServiceStub(channel)
         first = [_score(scoring, actor, f"{run}-signup", with_signup=True) for actor in actors]
         signals_pb2_grpc.SignalServiceStub(channel).RecordSignals(_usage(actors, rng), timeout=DEADLINE_S)
-        labels_pb2_grpc.LabelServiceStub(channel).RecordLabels(_verdicts(burst[:2]), timeout=DEADLINE_S)
+        labels_pb2_grpc.LabelServiceStub(channel).RecordLabels(_verdicts(burst[:3]), timeout=DEADLINE_S)
         second = [_score(scoring, actor, f"{run}-again", with_signup=False) for actor in actors]
     Console(width=None if sys.stdout.isatty() else 160).print(_table(actors, first, second))
 
@@ -231,7 +231,7 @@ def _verdicts(confirmed: Sequence[Actor]) -> labels_pb2.RecordLabelsRequest:
 def _table(
     actors: Sequence[Actor], first: Sequence[scoring_pb2.Assessment], second: Sequence[scoring_pb2.Assessment]
 ) -> Table:
-    table = Table(title=f"{len(actors)} signups, scored at once and again after usage and two confirmed frauds")
+    table = Table(title=f"{len(actors)} signups, scored at once, and again after usage and three confirmed frauds")
     for name, justify in (("account", "left"), ("who", "left"), ("at signup", "left"), ("score", "right")):
         table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]  # both are rich's words
     table.add_column("decision", no_wrap=True)

@@ -67,7 +67,14 @@ def page(report: Mapping[str, Any]) -> str:
         ),
         _table(
             ("rule", "share of legitimate accounts", ""),
-            [(f"{one['code']} >= {one['at_least']:g}", one["legitimate_share"], "kept" if one["kept"] else one["why"]) for one in report["rules"]],
+            [
+                (
+                    f"{one['code']} >= {one['at_least']:g}",
+                    one["legitimate_share"],
+                    "kept" if one["kept"] else one["why"],
+                )
+                for one in report["rules"]
+            ],
         ),
         "<h2>What the model looks at</h2>",
         _bars(report["gain"]),
