@@ -74,9 +74,11 @@ def held_out(dataset: Dataset) -> np.ndarray:
 def in_truth(made: Trained, dataset: Dataset, truth: np.ndarray) -> None:
     """Prints what the held-out accounts would have met with."""
     scorer = Scorer(made.artefact)
-    scores = scorer.score(dataset.matrix)
+    kept = set(scorer.features)
+    rows = dataset.only(np.array([feature.name in kept for feature in dataset.features])).matrix
+    scores = scorer.score(rows)
     policy = Policy.from_json(made.artefact.manifest.policy)
-    level = levels(policy, scores, dataset.matrix, scorer.features).astype(np.float64)
+    level = levels(policy, scores, rows, scorer.features).astype(np.float64)
     worst = highest_of(level, dataset.row, len(truth))
     highest = highest_of(scores, dataset.row, len(truth))
     held, weight = held_out(dataset), dataset.accounts.stands_for
