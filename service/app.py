@@ -132,11 +132,17 @@ class App:
         )
 
     def maintain(self, now: int) -> None:
-        """Chores of a running server, now and then: waiting raw usage goes into a segment, outlived segments go."""
+        """Chores of a running server.
+
+        Each time a checkpoint, so that no commit has to pay for a large one; now and then waiting raw usage goes into a
+        segment, and outlived segments and what crashes left behind go.
+        """
+        self.store.checkpoint()
         self._rounds += 1
         if self._rounds % CHORE_EVERY == 0:
             self.store.flush_usage_log()
             self.store.prune_usage(now - self.settings.retention_days * DAY)
+            self.store.clean_segments(now - DAY)
 
     @cached_property
     def score_accounts(self) -> Together:

@@ -1,7 +1,7 @@
 """``make run``: starts the service, plays a short scene against it from another process, and keeps serving.
 
-The scene: a dozen honest signups, a burst of linked ones, some early usage, an analyst who confirms three of the burst as
-fraud, and everybody scored again. Its accounts are new each time, so that it can be played as often as one likes.
+The scene: a dozen honest signups, a burst of linked ones, some early usage, an analyst who confirms three of the burst
+as fraud, and everybody scored again. Its accounts are new each time, so that it can be played as often as one likes.
 """
 
 from __future__ import annotations
