@@ -191,3 +191,19 @@ def test_labels_of_accounts_that_never_signed_up_are_refused(tmp_path: Path) -> 
     done = refused(tmp_path, "train", "--as-of", "2026-05-01")
     assert done.returncode == 2
     assert "had signed up" in done.stderr
+
+
+def test_fraud_labels_alone_are_enough_beside_silent_accounts_and_the_report_warns(tmp_path: Path) -> None:
+    world = tmp_path / "world"
+    world.mkdir()
+    hours = [f"2026-04-{22 + i // 24:02d}T{i % 24:02d}:00:00Z" for i in range(150)]
+    mail = ["pay-me.example" if i % 5 == 0 else f"shop{i}.example" for i in range(150)]
+    accounts = [f"a{i},{hours[i]},user{i}@{mail[i]}" for i in range(150)]
+    labels = [f"a{i},fraud,2026-05-10T00:00:00Z,eve" for i in range(0, 150, 5)]
+    (world / "accounts.csv").write_text("\n".join(["account_id,created_at,email", *accounts]))
+    (world / "labels.csv").write_text("\n".join(["account_id,verdict,decided_at,analyst", *labels]))
+    gatehouse(tmp_path, "import", str(world), "--json")
+    said = answer(gatehouse(tmp_path, "train", "--as-of", "2026-05-20", "--json"))
+    assert (said["positives"], said["legitimate"]) == (30, 0)
+    assert any("no account is labelled legitimate" in warning for warning in said["warnings"])
+    assert all(one["value"] is None for one in said["thresholds"])  # 50 held-out accounts bear no budget of 0.001
