@@ -82,6 +82,8 @@ def start_server(home: Path, *options: str, extra: dict[str, str] | None = None)
     if not words:
         process.kill()
         process.wait()
+        if process.stdout:
+            process.stdout.close()
         raise AssertionError(f"the server did not become ready:\n{log.read_text()[-4000:]}")
     return RunningServer(
         words["grpc"], words["metrics"], home, environment(home)["GATEHOUSE_DATABASE_URL"], process, log

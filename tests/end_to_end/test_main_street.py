@@ -231,7 +231,7 @@ def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: P
             back = models_pb2_grpc.ModelServiceStub(channel).RollBackModel(
                 models_pb2.RollBackModelRequest(reason="test"), timeout=TIMEOUT
             )
-        assert back.model.version == before
+        assert back.model.model_version == before
     finally:
         assert stop_server(server) == 0
 
