@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -124,7 +125,7 @@ def verdict_spans(
             j += 1
         of_account = labels[i:j]
         moments = sorted({at for _, _, start, end in of_account for at in (start, end)})
-        for start, end in zip(moments, moments[1:], strict=False):
+        for start, end in itertools.pairwise(moments):
             in_force = [verdict for _, verdict, since, until in of_account if since <= start < until]
             if in_force:
                 rows.append((of_account[0][0], in_force[-1], start, end))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.facts import Int32s, Int64s
+from service.domain.facts import Int64s
 from service.tiles.fold import WINDOWS, search
 from service.tiles.history import FRAUD, LEGITIMATE, OWN_KEYS_CAP, SHARING_CAP, History, KeyRows, VerdictSpans
 
