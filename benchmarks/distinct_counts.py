@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 import numpy as np
+from datasketches import hll_sketch, hll_union, tgt_hll_type
 
 from service.domain.codes import mix64
 from service.features.arithmetic import distinct
@@ -32,13 +33,30 @@ def estimated(words: list[int]) -> float:
     return float(distinct([np.array([word], np.uint64).view(np.int64) for word in words])[0])
 
 
+def merging(rng: np.random.Generator) -> None:
+    """Prints what merging a day of hourly partials costs."""
+    many = rng.integers(-(2**62), 2**62, (100_000, 4))
+    at = time.perf_counter()
+    np.bitwise_or.reduceat(many, np.arange(0, len(many), HOURS), axis=0)
+    each = (time.perf_counter() - at) / (len(many) / HOURS)
+    print(f"merging {HOURS} hourly bitmaps of 256 bits: {each * 1e6:.2f} us")
+    parts = []
+    for _ in range(HOURS):
+        part = hll_sketch(8, tgt_hll_type.HLL_4)
+        for value in rng.integers(1, 2**62, 10).tolist():
+            part.update(value)
+        parts.append(part.serialize_compact())
+    at = time.perf_counter()
+    for _ in range(200):
+        union = hll_union(8)
+        for part in parts:
+            union.update(hll_sketch.deserialize(part))
+        union.get_estimate()
+    print(f"merging {HOURS} serialised HLL sketches:        {(time.perf_counter() - at) / 200 * 1e6:.2f} us")
+
+
 def main() -> int:
     """Prints the table."""
-    try:
-        from datasketches import hll_sketch, tgt_hll_type  # noqa: PLC0415  only this benchmark's peer needs it
-    except ImportError:
-        hll_sketch = None
-        print("datasketches is not installed (pip install datasketches): no peer column")
     rng = np.random.default_rng(5)
     print(f"{'distinct':>9}{'64 bits':>10}{'128 bits':>10}{'256 bits':>10}{'HLL lgK=8':>11}   mean absolute error, %")
     for size in SIZES:
@@ -47,33 +65,13 @@ def main() -> int:
             hashes = rng.integers(1, 2**62, size)
             for words in (1, 2, 4):
                 errors[str(words)].append(abs(estimated(bitmap(hashes, words)) - size) / size)
-            if hll_sketch is not None:
-                sketch = hll_sketch(8, tgt_hll_type.HLL_4)
-                for value in hashes.tolist():
-                    sketch.update(value)
-                errors["hll"].append(abs(sketch.get_estimate() - size) / size)
-        shown = "".join(f"{100 * float(np.mean(e)):>10.1f}" if e else f"{'-':>10}" for e in errors.values())
+            sketch = hll_sketch(8, tgt_hll_type.HLL_4)
+            for value in hashes.tolist():
+                sketch.update(value)
+            errors["hll"].append(abs(sketch.get_estimate() - size) / size)
+        shown = "".join(f"{100 * float(np.mean(e)):>10.1f}" for e in errors.values())
         print(f"{size:>9}{shown}")
-    many = rng.integers(-(2**62), 2**62, (100_000, 4))
-    at = time.perf_counter()
-    np.bitwise_or.reduceat(many, np.arange(0, len(many), HOURS), axis=0)
-    print(f"merging {HOURS} hourly bitmaps of 256 bits: {(time.perf_counter() - at) / (len(many) / HOURS) * 1e6:.2f} us")
-    if hll_sketch is not None:
-        from datasketches import hll_union  # noqa: PLC0415
-
-        parts = []
-        for _ in range(HOURS):
-            part = hll_sketch(8, tgt_hll_type.HLL_4)
-            for value in rng.integers(1, 2**62, 10).tolist():
-                part.update(value)
-            parts.append(part.serialize_compact())
-        at = time.perf_counter()
-        for _ in range(200):
-            union = hll_union(8)
-            for part in parts:
-                union.update(hll_sketch.deserialize(part))
-            union.get_estimate()
-        print(f"merging {HOURS} serialised HLL sketches:        {(time.perf_counter() - at) / 200 * 1e6:.2f} us")
+    merging(rng)
     return 0
 
 

@@ -42,10 +42,9 @@ def query() -> str:
     select = []
     for window, width in WINDOWS.items():
         inside = f"t.time > p.stop - {width}"
-        for column in USAGE_COLUMNS:
-            select.append(
-                f'{operation[column.merge]}(t."{column.name}") filter ({inside}) as "{column.name}_{window}"'
-            )
+        select.extend(
+            f'{operation[c.merge]}(t."{c.name}") filter ({inside}) as "{c.name}_{window}"' for c in USAGE_COLUMNS
+        )
     return f"""
         select p.probe, {", ".join(select)}
         from probes p left join tiles t on t.account = p.account and t.time <= p.stop

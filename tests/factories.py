@@ -56,13 +56,8 @@ def make_payments(rows: Sequence[dict[str, Any]], links: Sequence[tuple[str, str
     neutral = {"country_min": NO_COUNTRY_MIN, "first_charge_at": NO_CHARGE, "events": 1}
     values = ints([]).reshape(0, len(PAYMENT_COLUMNS))
     if rows:
-        values = np.array(
-            [
-                [row.get(c.name, row["at"] if c.name == "first_at" else neutral.get(c.name, 0)) for c in PAYMENT_COLUMNS]
-                for row in rows
-            ],
-            np.int64,
-        )
+        said = [{**neutral, "first_at": row["at"], **row} for row in rows]
+        values = np.array([[row.get(c.name, 0) for c in PAYMENT_COLUMNS] for row in said], np.int64)
     return PaymentFacts(
         [row["event"] for row in rows],
         ints([hash64(row["event"]) for row in rows]),

@@ -74,9 +74,7 @@ class RetractLabel:
 
     def __call__(self, account_id: str, analyst: str, decided_at: int, *, reason: str, now: int) -> LabelRecord:
         """Takes one label back as of ``now``; raises UnknownLabel. Again changes nothing."""
-        return self.store.retract_label(
-            account_id, analyst, decided_at, now, now, reason
-        )
+        return self.store.retract_label(account_id, analyst, decided_at, now, now, reason)
 
 
 @dataclass(frozen=True, slots=True)

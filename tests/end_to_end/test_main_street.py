@@ -188,11 +188,12 @@ def test_campaign_calls_say_what_is_missing(server: RunningServer) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: Path, starter_model: Path) -> None:
+def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: Path) -> None:
     server = start_server(home)
     try:
         world = home / "world"
-        gatehouse("simulate", str(world), "--accounts", "1500", "--days", "30", "--campaigns", "6", "--seed", "5", home=home)
+        size = ("--accounts", "1500", "--days", "30", "--campaigns", "6", "--seed", "5")
+        gatehouse("simulate", str(world), *size, home=home)
         gatehouse("import", str(world), home=home)
         before = score(server, "switch-0", "switch-r0", signup=signup(device_id="device-s")).model_version
         failures: list[Exception] = []
@@ -212,9 +213,9 @@ def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: P
         for thread in callers:
             thread.start()
         trained = json.loads(
-            gatehouse(
-                "train", "--promote", "always", "--as-of", "2026-05-22", "--json", home=home
-            ).stdout.splitlines()[-1]
+            gatehouse("train", "--promote", "always", "--as-of", "2026-05-22", "--json", home=home).stdout.splitlines()[
+                -1
+            ]
         )
         promoted_at = time.monotonic()
         while time.monotonic() - promoted_at < 10 and trained["model_version"] not in versions[-4:]:

@@ -20,7 +20,7 @@ some_moments = st.lists(moments, min_size=1, max_size=3)
 
 
 def answers(world: World, at: list[int]) -> np.ndarray:
-    account, as_of = probes_of(world, at)
+    account, as_of = probes_of(at)
     return matrix(columns(history_of(world), account, as_of, kinds=ALL_KINDS, signal_names=SIGNALS), FEATURES)
 
 
@@ -32,7 +32,7 @@ def verdict_at(world: World, account: str, at: int) -> bool | None:
 @settings(max_examples=150, deadline=None)
 @given(worlds, some_moments)
 def test_shared_keys_are_counted_as_a_person_would_count_them(world: World, at: list[int]) -> None:
-    account, as_of = probes_of(world, at)
+    account, as_of = probes_of(at)
     made = columns(history_of(world), account, as_of, kinds=KINDS)
     names = {hash64(name): name for name in ACCOUNTS}
     seen = first_seen(world.links)
@@ -40,7 +40,11 @@ def test_shared_keys_are_counted_as_a_person_would_count_them(world: World, at: 
         for kind in KINDS:
             mine = {key for (a, k, key), t in seen.items() if a == names[who] and k == kind and t <= moment}
             others = {
-                key: {a: t for (a, k, other), t in seen.items() if (k, other) == (kind, key) and a != names[who] and t <= moment}
+                key: {
+                    a: t
+                    for (a, k, other), t in seen.items()
+                    if (k, other) == (kind, key) and a != names[who] and t <= moment
+                }
                 for key in mine
             }
             assert made.shared(kind, "keys")[i] == len(mine)
@@ -57,7 +61,7 @@ def test_shared_keys_are_counted_as_a_person_would_count_them(world: World, at: 
 @settings(max_examples=100, deadline=None)
 @given(worlds, some_moments)
 def test_usage_windows_end_at_the_last_closed_hour_and_payments_at_the_moment(world: World, at: list[int]) -> None:
-    account, as_of = probes_of(world, at)
+    account, as_of = probes_of(at)
     made = columns(history_of(world), account, as_of, kinds=KINDS)
     names = {hash64(name): name for name in ACCOUNTS}
     for i, (who, moment) in enumerate(zip(account, as_of, strict=True)):
@@ -85,7 +89,7 @@ def test_usage_windows_end_at_the_last_closed_hour_and_payments_at_the_moment(wo
 @settings(max_examples=100, deadline=None)
 @given(worlds, some_moments)
 def test_many_equals_one_for_every_feature(world: World, at: list[int]) -> None:
-    account, as_of = probes_of(world, at)
+    account, as_of = probes_of(at)
     together = answers(world, at)
     history = history_of(world)
     for i in range(len(account)):

@@ -49,9 +49,7 @@ def _numbered(rows: list[dict[str, object]], prefix: str) -> tuple[dict[str, obj
 worlds = st.builds(
     World,
     signups=st.dictionaries(accounts, moments, min_size=1).map(lambda found: tuple(found.items())),
-    links=st.lists(
-        st.tuples(accounts, st.sampled_from(KINDS), st.integers(1, 4), moments), max_size=30
-    ).map(tuple),
+    links=st.lists(st.tuples(accounts, st.sampled_from(KINDS), st.integers(1, 4), moments), max_size=30).map(tuple),
     payments=st.lists(
         st.fixed_dictionaries(
             {
@@ -87,11 +85,13 @@ worlds = st.builds(
         ),
         max_size=40,
     ).map(lambda rows: _numbered(rows, "u")),
-    signals=st.lists(
-        st.tuples(accounts, st.sampled_from(SIGNALS), moments, st.floats(-1e6, 1e6)), max_size=12
-    ).map(tuple),
+    signals=st.lists(st.tuples(accounts, st.sampled_from(SIGNALS), moments, st.floats(-1e6, 1e6)), max_size=12).map(
+        tuple
+    ),
     labels=st.lists(
-        st.tuples(accounts, st.booleans(), moments, st.integers(0, 3 * DAY), st.one_of(st.none(), st.integers(1, 9 * DAY))),
+        st.tuples(
+            accounts, st.booleans(), moments, st.integers(0, 3 * DAY), st.one_of(st.none(), st.integers(1, 9 * DAY))
+        ),
         max_size=8,
     ).map(
         lambda rows: tuple(
@@ -160,7 +160,7 @@ def history_of(world: World) -> History:
     )
 
 
-def probes_of(world: World, at: list[int]) -> tuple[Int64s, Int64s]:
+def probes_of(at: list[int]) -> tuple[Int64s, Int64s]:
     """Every account at every moment of ``at``."""
     pairs = [(hash64(account), moment) for account in ACCOUNTS for moment in at]
     return ints([account for account, _ in pairs]), ints([moment for _, moment in pairs])
