@@ -1,9 +1,10 @@
 """The model as a function from a matrix to calibrated probabilities, safe to call from any number of threads.
 
 LightGBM writes into a booster while it predicts (the iterations in use, a tree's depth for contributions), and a
-predictor shared by threads gave wrong answers in 2 of 300 replies and a corrupted heap on contributions. So a booster
-is lent to one call at a time: a call takes one from the shelf or loads another from the text, and puts it back. There
-are never more boosters than calls at one moment, and no call waits for another.
+predictor shared by threads gave wrong answers in 2 of 300 replies, and with contributions a corrupted heap (LightGBM's
+issue 5482; releases differ). So a booster is lent to one call at a time: a call takes one from the shelf or loads
+another from the text, and puts it back. There are never more boosters than calls at one moment, and no call waits for
+another.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import numpy as np
 
 from service.features.columns import Column, Columns
 from service.features.feature import MAIL, Feature
-from training.fit import FitRows, Tried, fit, smallest_as_good
+from training.fit import FitRows, Tried, _thinned, fit, smallest_as_good
 
 
 def nothing(columns: Columns) -> Column:
@@ -86,3 +86,13 @@ def test_with_fraud_in_one_fold_only_the_smallest_size_is_fitted_all_the_same() 
     made = fit(alone, FEATURES, seed=3, leaves=(7, 15), trees=(30, 60))
     assert made.tried == ()
     assert (made.parameters["num_leaves"], made.trees) == (7, 30)
+
+
+def test_sizes_are_compared_on_all_fraud_and_a_sample_of_the_rest_that_weighs_as_much() -> None:
+    rows = a_world()
+    rows = replace(rows, group=np.where(rows.fraud, rows.group, np.arange(len(rows.fraud)) + 1_000))
+    few = _thinned(rows, seed=3, most=2_000)
+    assert few.fraud.sum() == rows.fraud.sum()
+    assert 1_850 < len(few.fraud) < 2_150
+    assert abs(few.weight[~few.fraud].sum() / rows.weight[~rows.fraud].sum() - 1) < 0.08
+    assert _thinned(rows, seed=3, most=4_000) is rows
