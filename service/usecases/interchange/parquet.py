@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.usecases.interchange import arrow_cells
-from service.usecases.interchange.chunks import Chunk, chunk
+from service.usecases.interchange.chunks import Cells, Chunk, chunk
 from service.usecases.interchange.problems import FileProblem
 from service.usecases.interchange.schemas import Table
 
@@ -62,7 +62,7 @@ def _broken(file: str, why: Exception, where: str = "") -> FileProblem:
     return FileProblem(file, f"is not a whole Parquet file ({said}){where}", "it may be half-written: write it again")
 
 
-def _cells(table: Table, batch: pa.RecordBatch) -> dict[str, arrow_cells.Cells]:
+def _cells(table: Table, batch: pa.RecordBatch) -> dict[str, Cells]:
     return {
         column.name: arrow_cells.cells(column.kind, batch.column(column.name))
         for column in table.columns
