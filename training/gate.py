@@ -111,8 +111,8 @@ def _compare(held: Held, challenger: Float64s, champion: Float64s, *, budget: fl
     measures: dict[str, Callable[[Float64s, Float64s], float]] = {
         "recall at the friction budget": lambda score, mass: recall_at(score, held.fraud, mass, budget),
         "average precision": lambda score, mass: figures(score, held.fraud, mass)["average_precision"] or 0.0,
-        "calibration error beyond the tolerated, negated": lambda score, mass: (
-            -max(0.0, calibration_error(calibration_table(score, held.fraud, mass)) - TOLERATED_CALIBRATION)
+        "calibration error beyond the tolerated, negated": lambda score, mass: min(
+            0.0, TOLERATED_CALIBRATION - calibration_error(calibration_table(score, held.fraud, mass))
         ),
     }
     out = []
