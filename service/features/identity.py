@@ -79,14 +79,6 @@ def phone_from_server(c: Columns) -> Column:
     return known_where(~(np.isnan(mobile) | np.isnan(hosted)), (mobile == 1) & (hosted == 1))
 
 
-@feature(unit="flag", source="accounts", reason=DEVICE)
-def browser_without_language(c: Columns) -> Column:
-    """A browser that accepts no language, which no browser of a person does."""
-    family = c.profile("agent_family")
-    browser = (family >= 1) & (family <= 7)
-    return known_where(~np.isnan(family), browser & (c.profile("language_given") == 0))
-
-
 @feature(unit="flag", source="accounts", reason=SIGNUP_FORM)
 def signed_up_at_night(c: Columns) -> Column:
     """Signed up between midnight and six where the account's country is."""
@@ -107,15 +99,11 @@ FEATURES: tuple[Feature, ...] = (
         "mail_valid",
         "mail_free",
         "mail_disposable",
-        "mail_relay",
         "mail_education",
         "mail_suffix_class",
-        "mail_suffix_shared",
-        "mail_domain_depth",
         "mail_domain_length",
         "mail_domain_digits",
         "mail_domain_vowels",
-        "mail_domain_idn",
         "mail_plus_tag",
         "mail_dots",
         "mail_length",
@@ -126,7 +114,6 @@ FEATURES: tuple[Feature, ...] = (
         "mail_consonants",
         "mail_switches",
         "mail_two_names",
-        "mail_role",
         "email_verified",
     ),
     mail_own_domain,
@@ -135,9 +122,7 @@ FEATURES: tuple[Feature, ...] = (
         "mail_name_overlap",
         "name_words",
         "name_length",
-        "name_scripts",
         "name_case",
-        "name_digits",
         "name_vowels",
     ),
     homoglyphs,
@@ -156,7 +141,6 @@ FEATURES: tuple[Feature, ...] = (
     phone_from_server,
     *_as_said(
         DEVICE,
-        "agent_given",
         "agent_automated",
         "agent_family",
         "agent_system",
@@ -164,12 +148,10 @@ FEATURES: tuple[Feature, ...] = (
         "agent_months_behind",
         "device_given",
     ),
-    browser_without_language,
     *_as_said(
         SIGNUP_FORM,
         "local_hour",
         "local_weekday",
-        "language_given",
         "language_count",
         "language_agrees",
         "form_log_seconds",

@@ -114,6 +114,18 @@ def linkage_of(kind: str, text: str, *, prefix: str, source: str, shared_reason:
 
 _SOURCE = {"card": "payments", "card_bin": "payments", "template": "usage", "ip": "accounts, usage"}
 
+# Carried nothing over five simulated worlds (``benchmarks/feature_gain.py``).
+_CARRIES_NOTHING = frozenset(
+    {
+        *("mailbox_others_1h", "mailbox_others_24h", "mailbox_others_7d", "mailbox_recent_share"),
+        *("mailbox_legitimate", "mailbox_fraud_share", "mailbox_keys", "mail_domain_keys", "mail_shape_keys"),
+        *("phone_recent_share", "phone_legitimate", "phone_fraud_share", "phone_keys"),
+        *("device_legitimate", "device_fraud_share", "ip_net_others_1h", "full_name_fraud"),
+        *("card_others_1h", "card_others_24h", "card_legitimate", "card_keys"),
+        *("card_bin_others_1h", "card_bin_legitimate", "card_bin_keys"),
+    }
+)
+
 FEATURES: tuple[Feature, ...] = tuple(
     made
     for kind, text in KINDS.items()
@@ -124,6 +136,7 @@ FEATURES: tuple[Feature, ...] = tuple(
         source=_SOURCE.get(kind, "accounts, usage" if kind == "ip_net" else "accounts"),
         shared_reason=SHARED_KEY,
     )
+    if made.name not in _CARRIES_NOTHING
 )
 
 

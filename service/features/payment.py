@@ -22,19 +22,19 @@ def methods_added(c: Columns, window: str) -> Column:
     return _count(c, "method_added", window).astype(np.float32)
 
 
-@windowed("24h", "7d", "life", unit="charges", source="payments", reason=PAYMENT_TROUBLE)
+@windowed("7d", "life", unit="charges", source="payments", reason=PAYMENT_TROUBLE)
 def declines(c: Columns, window: str) -> Column:
     """Charges declined"""
     return _count(c, "charge_declined", window).astype(np.float32)
 
 
-@windowed("7d", "life", unit="charges", source="payments", reason=PAYMENT_INSTRUMENT)
+@windowed("life", unit="charges", source="payments", reason=PAYMENT_INSTRUMENT)
 def charges(c: Columns, window: str) -> Column:
     """Charges that succeeded"""
     return _count(c, "charge_succeeded", window).astype(np.float32)
 
 
-@windowed("7d", "life", unit="refunds", source="payments", reason=PAYMENT_TROUBLE)
+@windowed("life", unit="refunds", source="payments", reason=PAYMENT_TROUBLE)
 def refunds(c: Columns, window: str) -> Column:
     """Refunds"""
     return _count(c, "refund", window).astype(np.float32)
@@ -57,12 +57,6 @@ def decline_share(c: Columns) -> Column:
 def has_paid(c: Columns) -> Column:
     """Whether a charge ever succeeded."""
     return (_count(c, "charge_succeeded") > 0).astype(np.float32)
-
-
-@feature(unit="0 or 1", source="payments", reason=PAYMENT_INSTRUMENT)
-def has_payment_method(c: Columns) -> Column:
-    """Whether any payment event is known."""
-    return (_count(c, "events") > 0).astype(np.float32)
 
 
 @feature(unit="share", source="payments", reason=PAYMENT_INSTRUMENT)
@@ -111,18 +105,6 @@ def cards(c: Columns) -> Column:
     return distinct([_count(c, "cards_0")])
 
 
-@feature(unit="BINs", source="payments", reason=PAYMENT_INSTRUMENT)
-def card_bins(c: Columns) -> Column:
-    """Distinct card BINs (estimate)."""
-    return distinct([_count(c, "bins_0")])
-
-
-@feature(unit="currencies", source="payments", reason=PAYMENT_INSTRUMENT)
-def currencies(c: Columns) -> Column:
-    """Distinct currencies (estimate)."""
-    return distinct([_count(c, "currencies_0")])
-
-
 @feature(unit="log2 minor units", source="payments", reason=PAYMENT_INSTRUMENT)
 def amount(c: Columns) -> Column:
     """Mean of log2(1 + amount) of successful charges; NaN: none with an amount."""
@@ -157,7 +139,6 @@ FEATURES: tuple[Feature, ...] = (
     *chargebacks,
     decline_share,
     has_paid,
-    has_payment_method,
     card_share,
     invoice_share,
     prepaid_share,
@@ -165,8 +146,6 @@ FEATURES: tuple[Feature, ...] = (
     card_issued_abroad,
     card_countries_differ,
     cards,
-    card_bins,
-    currencies,
     amount,
     amount_spread,
     time_to_first_payment,

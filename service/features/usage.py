@@ -89,7 +89,7 @@ def longest_input(c: Columns, window: str) -> Column:
     return known_where(_count(c, "requests", window) > 0, _count(c, "input_max", window))
 
 
-@windowed("24h", "7d", unit="hours", source="usage", reason=USAGE_RHYTHM)
+@windowed("7d", unit="hours", source="usage", reason=USAGE_RHYTHM)
 def active_hours(c: Columns, window: str) -> Column:
     """Hours with at least one exchange"""
     return _count(c, "active_hours", window).astype(np.float32)
@@ -207,13 +207,13 @@ def near_duplicate_share(c: Columns, window: str) -> Column:
     return repeated
 
 
-@windowed("24h", "7d", unit="share", source="usage", reason=USAGE_RHYTHM)
+@windowed("7d", unit="share", source="usage", reason=USAGE_RHYTHM)
 def error_share(c: Columns, window: str) -> Column:
     """Share of exchanges that ended in an error"""
     return share(_count(c, "errors", window), _count(c, "requests", window))
 
 
-@windowed("24h", "7d", unit="share", source="usage", reason=USAGE_VOLUME)
+@windowed("7d", unit="share", source="usage", reason=USAGE_VOLUME)
 def rate_limited_share(c: Columns, window: str) -> Column:
     """Share of exchanges refused by a rate limit"""
     return share(_count(c, "rate_limited", window), _count(c, "requests", window))

@@ -79,13 +79,6 @@ def test_a_phone_in_a_data_centre_is_told_from_a_phone_at_home() -> None:
     assert isnan(_ask(user_agent=PHONE_AGENT)["phone_from_server"])
 
 
-def test_a_browser_that_accepts_no_language_is_odd_and_a_script_is_not_a_browser() -> None:
-    assert _ask(user_agent=PHONE_AGENT)["browser_without_language"] == 1
-    assert _ask(user_agent=PHONE_AGENT, accept_language="de")["browser_without_language"] == 0
-    assert _ask(user_agent="curl/8.4.0")["browser_without_language"] == 0
-    assert isnan(_ask()["browser_without_language"])
-
-
 def test_night_is_where_the_account_lives() -> None:
     assert _ask(country="DE")["signed_up_at_night"] == 0
     assert _ask(country="NZ")["signed_up_at_night"] == 1  # midnight there
