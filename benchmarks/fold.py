@@ -39,7 +39,7 @@ def made_tiles(rng: np.random.Generator) -> Tiles:
 def query() -> str:
     """The same windows as one range join and a group-by."""
     operation = {Merge.SUM: "sum", Merge.MIN: "min", Merge.MAX: "max", Merge.OR: "bit_or"}
-    select = []
+    select: list[str] = []
     for window, width in WINDOWS.items():
         inside = f"t.time > p.stop - {width}"
         select.extend(

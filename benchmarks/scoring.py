@@ -26,7 +26,7 @@ from gatehouse.risk.v1 import facts_pb2, scoring_pb2, scoring_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 ACCOUNTS = 20_000
-CONCURRENCY = 8
+CALLERS = 32
 ROUND_S = 4.0
 ROUNDS = 5
 METHOD = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
@@ -64,7 +64,7 @@ def request(i: int, kind: str) -> scoring_pb2.ScoreAccountRequest:
     return made
 
 
-def load(address: str, kind: str, first: int) -> tuple[float, list[float], int]:
+def load(address: str, kind: str, first: int, callers: int) -> tuple[float, list[float], int]:
     """Asks for a round; (calls a second, seconds of each call, calls made)."""
     seconds: list[float] = []
     counter = iter(range(first, 10**12))
@@ -87,7 +87,7 @@ def load(address: str, kind: str, first: int) -> tuple[float, list[float], int]:
         stub = scoring_pb2_grpc.ScoringServiceStub(channel)
         stub.ScoreAccount(request(first, kind), timeout=30)
         next(counter)
-        threads = [threading.Thread(target=ask, args=(stub.ScoreAccount,)) for _ in range(CONCURRENCY)]
+        threads = [threading.Thread(target=ask, args=(stub.ScoreAccount,)) for _ in range(callers)]
         started = time.perf_counter()
         for thread in threads:
             thread.start()
@@ -172,6 +172,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--echo", action="store_true", help="be the echo server")
     parser.add_argument("--accounts", type=int, default=ACCOUNTS)
+    parser.add_argument("--callers", type=int, default=CALLERS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--database", help="a PostgreSQL URL of an empty database; default: a new SQLite file")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
@@ -187,23 +188,33 @@ def main() -> int:
             started(*serve, environment=environment) as ours,
             started("-m", "benchmarks.scoring", "--echo") as bare,
         ):
-            kinds = ("signup", "known", "explained")
-            rates: dict[str, list[float]] = {kind: [] for kind in (*kinds, "echo")}
+            # name: (kind of request, callers)
+            loads = {
+                "signup": ("signup", options.callers),
+                "known": ("known", options.callers),
+                "explained": ("explained", options.callers),
+                "echo": ("signup", options.callers),
+                "signup, 1": ("signup", 1),
+                "known, 1": ("known", 1),
+                "echo, 1": ("signup", 1),
+            }
+            rates: dict[str, list[float]] = {name: [] for name in loads}
             calls: dict[str, list[float]] = {kind: [] for kind in rates}
             first = 0
             for _ in range(options.rounds):
                 for name, measured in rates.items():
-                    address, kind = (bare, "signup") if name == "echo" else (ours, name)
-                    rate, seconds, made = load(address, kind, first)
+                    rate, seconds, made = load(bare if "echo" in name else ours, loads[name][0], first, loads[name][1])
                     first += made
                     measured.append(rate)
                     calls[name].extend(seconds)
-    echoed = statistics.median(rates["echo"])
-    print(f"{options.accounts:,} accounts, {CONCURRENCY} callers, {options.rounds} rounds of {ROUND_S:.0f} s each")
+    print(
+        f"{options.accounts:,} accounts, {options.callers} callers or 1, {options.rounds} rounds of {ROUND_S:.0f} s each"
+    )
     print(f"{'':12}{'calls/s':>10}{'of echo':>10}{'p50 ms':>10}{'p99 ms':>10}{'spread':>12}")
     table = {}
     for name, values in rates.items():
         rate, took = statistics.median(values), sorted(calls[name])
+        echoed = statistics.median(rates["echo, 1" if name.endswith("1") else "echo"])
         p50, p99 = took[len(took) // 2] * 1e3, took[int(len(took) * 0.99)] * 1e3
         table[name] = {"rate": rate, "of_echo": rate / echoed, "p50_ms": p50, "p99_ms": p99}
         spread = f"{min(values):.0f}-{max(values):.0f}"

@@ -21,7 +21,7 @@ from service.usecases.score_accounts import Answer
 
 TOGETHER = 256  # accounts in one batch
 WAITING = 4_096  # accounts that may wait
-WORKERS = 2  # one computes while the other waits for its commit
+WORKERS = 1
 
 
 class Scores(Protocol):
