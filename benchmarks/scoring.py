@@ -203,13 +203,12 @@ def main() -> int:
             first = 0
             for _ in range(options.rounds):
                 for name, measured in rates.items():
-                    rate, seconds, made = load(bare if "echo" in name else ours, loads[name][0], first, loads[name][1])
+                    address, (kind, callers) = bare if "echo" in name else ours, loads[name]
+                    rate, seconds, made = load(address, kind, first, callers)
                     first += made
                     measured.append(rate)
                     calls[name].extend(seconds)
-    print(
-        f"{options.accounts:,} accounts, {options.callers} callers or 1, {options.rounds} rounds of {ROUND_S:.0f} s each"
-    )
+    print(f"{options.accounts:,} accounts, {options.callers} callers or 1, {options.rounds} rounds of {ROUND_S:.0f} s")
     print(f"{'':12}{'calls/s':>10}{'of echo':>10}{'p50 ms':>10}{'p99 ms':>10}{'spread':>12}")
     table = {}
     for name, values in rates.items():
