@@ -100,7 +100,7 @@ class Rescore:
     def _assessed(self, serving: Serving, history: History, as_of: int) -> list[Assessment]:
         account = history.account
         columns = serving.columns(history, account, np.full(len(account), as_of, np.int64))
-        rows = serving.matrix(columns)
+        rows, links = serving.matrix(columns), link_summaries(columns, serving.kinds)
         scores = serving.scorer.score(rows)
         decided = decide(serving.policy, scores, rows, serving.scorer.features)
         ids = self.jobs.account_ids(account)
@@ -119,7 +119,7 @@ class Rescore:
                 policy_version=serving.policy.version,
                 feature_fingerprint=serving.fingerprint,
                 features=stored[i].tobytes(),
-                links=link_summaries(columns, i, serving.kinds),
+                links=links[i],
                 rules=decided.rules[i],
             )
             for i in np.flatnonzero(columns.known).tolist()

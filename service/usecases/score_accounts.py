@@ -91,7 +91,7 @@ class ScoreAccounts:
         )
         columns = serving.columns(history, account, np.full(len(account), now, np.int64))
         answers: list[Answer] = []
-        rows = serving.matrix(columns)
+        rows, links = serving.matrix(columns), link_summaries(columns, serving.kinds)
         scores = serving.scorer.score(rows)
         decided = decide(serving.policy, scores, rows, serving.scorer.features)
         for i, request in enumerate(requests):
@@ -112,7 +112,7 @@ class ScoreAccounts:
                     policy_version=serving.policy.version,
                     feature_fingerprint=serving.fingerprint,
                     features=rows[i].astype("<f4").tobytes(),
-                    links=link_summaries(columns, i, serving.kinds),
+                    links=links[i],
                     rules=decided.rules[i],
                     request_id=request.request_id,
                     request_content=request.content,
@@ -184,14 +184,14 @@ def with_reasons(models: Models, assessment: Assessment) -> Assessment:
     return replace(assessment, reasons=serving.reasons(serving.features_of(assessment.features), assessment.rules))
 
 
-def link_summaries(columns: Columns, row: int, kinds: Sequence[str]) -> tuple[LinkSummary, ...]:
-    """Kinds of key that account ``row`` shares with others."""
-    out = []
-    for kind in kinds:
-        linked, confirmed = int(columns.shared(kind, "others_life")[row]), int(columns.shared(kind, "fraud")[row])
-        if linked or confirmed:
-            out.append(LinkSummary(kind, linked, confirmed))
-    return tuple(out)
+def link_summaries(columns: Columns, kinds: Sequence[str]) -> list[tuple[LinkSummary, ...]]:
+    """For each account, the kinds of key that it shares with others, in the order of ``kinds``."""
+    linked = np.stack([columns.shared(kind, "others_life") for kind in kinds], axis=1)
+    confirmed = np.stack([columns.shared(kind, "fraud") for kind in kinds], axis=1)
+    out: list[list[LinkSummary]] = [[] for _ in range(len(columns))]
+    for row, kind in np.argwhere((linked > 0) | (confirmed > 0)).tolist():
+        out[row].append(LinkSummary(kinds[kind], int(linked[row, kind]), int(confirmed[row, kind])))
+    return [tuple(found) for found in out]
 
 
 @dataclass(frozen=True, slots=True)
