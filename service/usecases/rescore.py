@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from service.domain.enums import Decision, Purpose
 from service.domain.facts import Int64s
 from service.domain.records import Assessment
-from service.policy.policy import decide
 from service.tiles.history import History
-from service.usecases.champion import Models, Serving
-from service.usecases.score_accounts import link_summaries
+from service.usecases.assess import Asked, assess
+from service.usecases.champion import Models
 
 ROWS_AT_ONCE = 500_000
 
@@ -75,14 +71,15 @@ class Rescore:
     ) -> RescoreReport:
         """Scores every account that had signed up by ``as_of`` (only those with facts learned after ``changed_since``).
 
-        Batches are recorded as they are done, each whole or not at all.
+        Batches are recorded as they are done, each whole or not at all; run again, the job records nothing twice.
         """
         serving = self.models.current()
         total = self.jobs.count_accounts(changed_since=changed_since)
         scored = changed = seen = 0
         decisions: dict[str, int] = {}
         for history in self.jobs.histories(rows=ROWS_AT_ONCE, changed_since=changed_since):
-            made = self._assessed(serving, history, as_of)
+            asked = [Asked(name, Purpose.PERIODIC) for name in self.jobs.account_ids(history.account)]
+            made = [found for found in assess(serving, history, asked, as_of) if found is not None]
             latest = self.jobs.latest_decisions(history.account)
             before = {account: told.decision for account, told in latest.items()}
             self.jobs.append_assessments(made)
@@ -96,31 +93,3 @@ class Rescore:
             if progress is not None:
                 progress(seen, total)
         return RescoreReport(scored, changed, decisions)
-
-    def _assessed(self, serving: Serving, history: History, as_of: int) -> list[Assessment]:
-        account = history.account
-        columns = serving.columns(history, account, np.full(len(account), as_of, np.int64))
-        rows, links = serving.matrix(columns), link_summaries(columns, serving.kinds)
-        scores = serving.scorer.score(rows)
-        decided = decide(serving.policy, scores, rows, serving.scorer.features)
-        ids = self.jobs.account_ids(account)
-        stored = rows.astype("<f4")
-        return [
-            Assessment(
-                assessment_id=str(uuid.uuid4()),
-                account_id=ids[i],
-                account=int(account[i]),
-                assessed_at=as_of,
-                purpose=Purpose.PERIODIC,
-                score=float(scores[i]),
-                decision=decided.decision[i],
-                recommended_limit=decided.limit[i],
-                model_version=serving.version,
-                policy_version=serving.policy.version,
-                feature_fingerprint=serving.fingerprint,
-                features=stored[i].tobytes(),
-                links=links[i],
-                rules=decided.rules[i],
-            )
-            for i in np.flatnonzero(columns.known).tolist()
-        ]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -15,14 +14,13 @@ from service.domain.enums import Decision
 from service.domain.errors import AlreadyExists, FieldViolation, GatehouseError, InvalidInput, UnknownAccount
 from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts
 from service.domain.raw import Link, Payment, Signal, Signup
-from service.domain.records import Assessment, LinkSummary
+from service.domain.records import Assessment
 from service.domain.requests import ScoreRequest
-from service.features.columns import Columns
-from service.policy.policy import decide
 from service.signals.checks import Rejection
 from service.signals.door import Door
 from service.storage.arrivals import CONFLICT, Arrival, Outcome
 from service.tiles.history import History
+from service.usecases.assess import Asked, assess
 from service.usecases.champion import Models, Serving
 from service.usecases.overlay import Brought, overlay
 
@@ -89,36 +87,14 @@ class ScoreAccounts:
             payments=_first_new(brought.payments.event, paid),
             signals=_first_new(brought.signals.event, said),
         )
-        columns = serving.columns(history, account, np.full(len(account), now, np.int64))
-        answers: list[Answer] = []
-        rows, links = serving.matrix(columns), link_summaries(columns, serving.kinds)
-        scores = serving.scorer.score(rows)
-        decided = decide(serving.policy, scores, rows, serving.scorer.features)
-        for i, request in enumerate(requests):
-            if not columns.known[i]:
-                answers.append(UnknownAccount(request.account_id))
-                continue
-            answers.append(
-                Assessment(
-                    assessment_id=str(uuid.uuid4()),
-                    account_id=request.account_id,
-                    account=int(account[i]),
-                    assessed_at=now,
-                    purpose=request.purpose,
-                    score=float(scores[i]),
-                    decision=decided.decision[i],
-                    recommended_limit=decided.limit[i],
-                    model_version=serving.version,
-                    policy_version=serving.policy.version,
-                    feature_fingerprint=serving.fingerprint,
-                    features=rows[i].astype("<f4").tobytes(),
-                    links=links[i],
-                    rules=decided.rules[i],
-                    request_id=request.request_id,
-                    request_content=request.content,
-                )
-            )
-        return answers
+        asked = [
+            Asked(request.account_id, request.purpose, request.request_id, request.content) for request in requests
+        ]
+        made = assess(serving, history, asked, now)
+        return [
+            UnknownAccount(request.account_id) if found is None else found
+            for request, found in zip(requests, made, strict=True)
+        ]
 
     def _enter(self, requests: Sequence[ScoreRequest], now: int, answers: list[Answer | None]) -> _Entered:
         for i, request in enumerate(requests):
@@ -151,18 +127,22 @@ class ScoreAccounts:
                 wrong.setdefault(i, []).append(FieldViolation(f"{name}[{j}].{bad.field}", bad.reason))
         for i, found in wrong.items():
             answers[i] = InvalidInput(*found)
+        # Nothing of a request that was refused counts for the others.
+        signup_of, signup = _owners([i for i, _ in signups], bad_signups, wrong)
+        payment_of, payment = _owners([i for i, _, _ in payments], bad_payments, wrong)
+        link_of, link = _owners([i for i, _, _ in links], bad_links, wrong)
+        signal_of, signal = _owners([i for i, _, _ in signals], bad_signals, wrong)
+        if wrong:
+            signup_facts, payment_facts = signup_facts.take(signup), payment_facts.take(payment)
+            link_facts, signal_facts = link_facts.take(link), signal_facts.take(signal)
+        own_links = LinkFacts.concat([link_facts.links, link_facts.older])
         return _Entered(
-            Brought(
-                signup_facts,
-                payment_facts,
-                LinkFacts.concat([link_facts.links, link_facts.older]),
-                signal_facts,
-            ),
+            Brought(signup_facts, payment_facts, own_links, signal_facts),
             link_facts,
-            _owners([i for i, _ in signups], bad_signups),
-            _owners([i for i, _, _ in payments], bad_payments),
-            _owners([i for i, _, _ in links], bad_links),
-            _owners([i for i, _, _ in signals], bad_signals),
+            signup_of,
+            payment_of,
+            link_of,
+            signal_of,
         )
 
     def _explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> list[Answer]:
@@ -182,16 +162,6 @@ def with_reasons(models: Models, assessment: Assessment) -> Assessment:
         return assessment
     serving = models.of_version(assessment.model_version)
     return replace(assessment, reasons=serving.reasons(serving.features_of(assessment.features), assessment.rules))
-
-
-def link_summaries(columns: Columns, kinds: Sequence[str]) -> list[tuple[LinkSummary, ...]]:
-    """For each account, the kinds of key that it shares with others, in the order of ``kinds``."""
-    linked = np.stack([columns.shared(kind, "others_life") for kind in kinds], axis=1)
-    confirmed = np.stack([columns.shared(kind, "fraud") for kind in kinds], axis=1)
-    out: list[list[LinkSummary]] = [[] for _ in range(len(columns))]
-    for row, kind in np.argwhere((linked > 0) | (confirmed > 0)).tolist():
-        out[row].append(LinkSummary(kinds[kind], int(linked[row, kind]), int(confirmed[row, kind])))
-    return [tuple(found) for found in out]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +190,14 @@ def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
     ]
 
 
-def _owners(owners: Sequence[int], rejections: Sequence[Rejection]) -> Int64s:
+def _owners(
+    owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]
+) -> tuple[Int64s, NDArray[np.intp]]:
+    """Of the rows that the door let in: the requests of those that count, and their places."""
     rejected = {bad.row for bad in rejections}
-    return np.array([owner for row, owner in enumerate(owners) if row not in rejected], np.int64)
+    entered = [owner for row, owner in enumerate(owners) if row not in rejected]
+    places = [place for place, owner in enumerate(entered) if owner not in wrong]
+    return np.array([entered[place] for place in places], np.int64), np.array(places, np.intp)
 
 
 def _first_new(events: Int64s, stored: Int64s) -> Int64s:
