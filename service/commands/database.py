@@ -7,7 +7,7 @@ import sys
 import click
 
 from service.commands.context import Run, command_options
-from service.storage.database import open_database
+from service.storage.database import opened
 from service.storage.schema import SchemaState, check, upgrade
 
 MEND = {
@@ -26,7 +26,8 @@ def db_group() -> None:
 def upgrade_command(run: Run) -> None:
     """Create or upgrade the schema, under a lock: safe while others do the same."""
     run.make_default_home()
-    changed = upgrade(open_database(run.settings.database_url))
+    with opened(run.settings.database_url) as engine:
+        changed = upgrade(engine)
     run.done({"ok": True, "changed": changed}, "schema brought up to date" if changed else "schema is up to date")
 
 
@@ -34,7 +35,8 @@ def upgrade_command(run: Run) -> None:
 @command_options
 def check_command(run: Run) -> None:
     """Say whether the schema is up to date; exit code 1 if it is not."""
-    state = check(open_database(run.settings.database_url))
+    with opened(run.settings.database_url) as engine:
+        state = check(engine)
     findings = [] if state is SchemaState.OK else [MEND[state]]
     run.done({"ok": not findings, "state": state.value, "findings": findings})
     if state is not SchemaState.OK:

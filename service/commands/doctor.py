@@ -18,7 +18,7 @@ from service.commands.database import MEND
 from service.domain.errors import ArtefactProblem, GatehouseError
 from service.domain.time import rfc3339
 from service.signals.reference.tables import damaged
-from service.storage.database import open_database
+from service.storage.database import opened
 from service.storage.schema import SchemaState, check
 from service.usecases.champion import Serving
 
@@ -67,7 +67,8 @@ def doctor_command(run: Run) -> None:
 
 
 def _database(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
-    state = check(open_database(run.settings.database_url))
+    with opened(run.settings.database_url) as engine:
+        state = check(engine)
     facts["schema"] = state.value
     if state is not SchemaState.OK:
         yield Finding("database", "error", f"the schema is {state.value}", MEND[state])
@@ -79,8 +80,9 @@ def _database(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
 
 
 def _model(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
-    if check(open_database(run.settings.database_url)) is not SchemaState.OK:
-        return
+    with opened(run.settings.database_url) as engine:
+        if check(engine) is not SchemaState.OK:
+            return
     with run.app(upgrade=False) as app:
         champion = app.store.champion()
         if champion is None:

@@ -92,6 +92,16 @@ def open_database(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """``open_database`` for a short look: its connections are closed at the end."""
+    engine = open_database(url)
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
 def _no_url(what: str) -> str:
     return f"{what}; give sqlite:///PATH or postgresql://USER@HOST/NAME (--database, GATEHOUSE_DATABASE_URL)"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +33,14 @@ def open_store(url: str, *, segments: str | None = None, upgrading: bool = False
 
     ``upgrading`` creates or upgrades the schema first. Raises DatabaseProblem where the database cannot be used.
     """
-    engine = open_database(url)
-    if upgrading:
-        upgrade(engine)
-    else:
-        ensure(engine)
+    with ExitStack() as on_failure:
+        engine = open_database(url)
+        on_failure.callback(engine.dispose)
+        if upgrading:
+            upgrade(engine)
+        else:
+            ensure(engine)
+        on_failure.pop_all()
     return Store(engine, segments or default_segments(engine))
 
 

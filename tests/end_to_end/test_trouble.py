@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def test_a_bad_address_is_named(home: Path) -> None:
 
 def test_a_database_of_a_newer_schema_is_left_alone(home: Path) -> None:
     gatehouse("db", "upgrade", home=home)
-    with sqlite3.connect(home / "gatehouse.db") as database:
+    with closing(sqlite3.connect(home / "gatehouse.db", isolation_level=None)) as database:
         database.execute("update alembic_version set version_num = '9999_from_the_future'")
     said = complaint("serve", "--listen", "127.0.0.1:0", home=home, code=1)
     assert "newer" in said

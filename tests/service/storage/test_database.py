@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -83,8 +84,9 @@ def test_a_damaged_database_says_so(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)
-    with pytest.raises(DatabaseProblem, match="is damaged; restore it from a backup"):
-        open_store(f"sqlite:///{path}").accounts()
+    with closing(open_store(f"sqlite:///{path}")) as damaged:
+        with pytest.raises(DatabaseProblem, match="is damaged; restore it from a backup"):
+            damaged.accounts()
 
 
 def test_a_table_that_is_gone_names_the_command(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,16 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine
 
 from service.domain.errors import DatabaseProblem
-from service.storage.database import open_database
+from service.storage.database import opened
 from service.storage.schema import SchemaState, check, ensure, upgrade
 from service.storage.store import open_store
 from service.storage.tables import metadata
 
 
 @pytest.fixture
-def engine(database_url: str) -> Engine:
-    return open_database(database_url)
+def engine(database_url: str) -> Iterator[Engine]:
+    with opened(database_url) as engine:
+        yield engine
 
 
 def test_an_empty_database_is_upgraded_once(engine: Engine) -> None:
