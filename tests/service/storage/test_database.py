@@ -84,9 +84,11 @@ def test_a_damaged_database_says_so(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)
-    with closing(open_store(f"sqlite:///{path}")) as damaged:
-        with pytest.raises(DatabaseProblem, match="is damaged; restore it from a backup"):
-            damaged.accounts()
+    with (
+        pytest.raises(DatabaseProblem, match="is damaged; restore it from a backup"),
+        closing(open_store(f"sqlite:///{path}")) as damaged,
+    ):
+        damaged.accounts()
 
 
 def test_a_table_that_is_gone_names_the_command(store: Store) -> None:
