@@ -65,7 +65,7 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
 
 
 def _named(content: bytes) -> uuid.UUID:
-    return uuid.UUID(bytes=blake2b(content, digest_size=16).digest(), version=8)
+    return uuid.UUID(bytes=blake2b(content, digest_size=16).digest(), version=5)
 
 
 def link_summaries(columns: Columns, kinds: Sequence[str]) -> list[tuple[LinkSummary, ...]]:
