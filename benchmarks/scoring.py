@@ -26,6 +26,7 @@ from gatehouse.risk.v1 import facts_pb2, scoring_pb2, scoring_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 ACCOUNTS = 20_000
+KNOWN = 5_000  # accounts that known ones are taken from
 CALLERS = 32
 ROUND_S = 4.0
 ROUNDS = 5
@@ -37,7 +38,7 @@ def request(i: int, kind: str) -> scoring_pb2.ScoreAccountRequest:
     """A full signup, a known account, or a known account with reasons; never the same request twice."""
     made = scoring_pb2.ScoreAccountRequest(
         request_id=f"{kind}-{os.getpid()}-{i}",
-        account_id=f"bench-{kind}-{os.getpid()}-{i}" if kind == "signup" else f"acc-{i % 5_000}",
+        account_id=f"bench-{kind}-{os.getpid()}-{i}" if kind == "signup" else f"acc-{i % KNOWN}",
         purpose=scoring_pb2.PURPOSE_SIGNUP if kind == "signup" else scoring_pb2.PURPOSE_MANUAL,
         explain=kind == "explained",
     )
@@ -177,6 +178,8 @@ def main() -> int:
     parser.add_argument("--database", help="a PostgreSQL URL of an empty database; default: a new SQLite file")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     options = parser.parse_args()
+    if options.accounts < KNOWN:
+        parser.error(f"--accounts must be at least {KNOWN}")
     if options.echo:
         asyncio.run(echo())
         return 0
