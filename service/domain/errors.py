@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from service.domain.time import rfc3339
+
 
 class GatehouseError(Exception):
     """Base of every error that a caller may be told about; its text is safe to show and names the mend."""
@@ -55,6 +57,46 @@ class NoEarlierModel(GatehouseError):
 
 class UnknownLabel(GatehouseError):
     """No label has this key."""
+
+
+class UnknownCampaign(GatehouseError):
+    """No campaign has this id."""
+
+    def __init__(self, campaign_id: str) -> None:
+        self.campaign_id = campaign_id
+        super().__init__(f"campaign {campaign_id!r} is not known; `gatehouse campaigns list` shows those that are")
+
+
+class CampaignMerged(GatehouseError):
+    """The campaign is part of another one, which takes the verdicts now."""
+
+    def __init__(self, campaign_id: str, merged_into: str) -> None:
+        self.campaign_id = campaign_id
+        self.merged_into = merged_into
+        super().__init__(f"campaign {campaign_id!r} is part of {merged_into!r} now; review that one")
+
+
+class CampaignChanged(GatehouseError):
+    """Somebody or something changed the campaign after the analyst had looked at it; nothing was recorded."""
+
+    def __init__(self, campaign_id: str) -> None:
+        self.campaign_id = campaign_id
+        super().__init__(
+            f"campaign {campaign_id!r} has changed since you looked at it (another analyst, a label, or a detection); "
+            "look at it again, and review it as it is now"
+        )
+
+
+class DetectionRunning(GatehouseError):
+    """Another detection is at work on this database, or took this one's place."""
+
+    def __init__(self, holder: str, since: int) -> None:
+        self.holder = holder
+        self.since = since
+        super().__init__(
+            f"{holder} has been detecting campaigns in this database since {rfc3339(since)}; wait until it is done, or "
+            "a minute after it was stopped"
+        )
 
 
 class AlreadyExists(GatehouseError):
