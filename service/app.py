@@ -8,8 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -24,12 +26,15 @@ from service.signals.reference.tables import AddressTables
 from service.storage.store import Store, open_store
 from service.storage.writer import Writer
 from service.usecases.assessments import GetAssessment, ListAssessments
+from service.usecases.campaigns import GetCampaign, ListCampaignMembers, ListCampaigns
 from service.usecases.champion import Models
 from service.usecases.erase_account import EraseAccount
+from service.usecases.export_indicators import ExportIndicators
 from service.usecases.labels import ListLabels, RecordLabels, RetractLabel
 from service.usecases.models import GetModel, ListModels, PromoteModel, RollBackModel
 from service.usecases.record_signals import RecordSignals
 from service.usecases.rescore import Rescore
+from service.usecases.review_campaign import ReviewCampaign
 from service.usecases.score_accounts import ScoreAccounts
 from service.usecases.starter import adopt_starter
 from service.usecases.together import Together
@@ -155,6 +160,16 @@ class App:
         self.load_model()
         return Rescore(self.store, self.models)
 
+    @cached_property
+    def review_campaign(self) -> ReviewCampaign:
+        """The deed of giving a verdict on a campaign."""
+        return ReviewCampaign(self.store, self.settings.two_analysts_above)
+
+    @cached_property
+    def export_indicators(self) -> ExportIndicators:
+        """The deed of exporting what marks a campaign."""
+        return ExportIndicators(self.store, stix_bundle, self.settings.export_keys)
+
     def use_cases(self) -> UseCases:
         """Everything that the servicers can be asked for."""
         store = self.store
@@ -171,7 +186,18 @@ class App:
             get_model=GetModel(store),
             promote_model=PromoteModel(store, self.model_directory),
             roll_back_model=RollBackModel(store, self.model_directory),
+            list_campaigns=ListCampaigns(store),
+            get_campaign=GetCampaign(store),
+            list_campaign_members=ListCampaignMembers(store),
+            review_campaign=self.review_campaign,
+            export_indicators=self.export_indicators,
         )
+
+
+def stix_bundle(*args: Any, **kwargs: Any) -> bytes:
+    """TEMPORARY."""
+    found: bytes = import_module("service.report.indicators").stix_bundle(*args, **kwargs)
+    return found
 
 
 def open_keyring(settings: Settings) -> Keyring:

@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     ip_asn_mmdb: Path | None = Field(None, description="your own network table instead of the bundled one")
     starter_model: Path | None = Field(None, description="artefact used while the registry has no champion")
     friction_budget: float = Field(0.001, gt=0, lt=1, description="share of legitimate accounts that may be touched")
+    two_analysts_above: int = Field(
+        100, ge=0, description="a verdict on more members of a campaign than this waits for a second analyst"
+    )
+    export_keys: Path | None = Field(
+        None,
+        description="CSV of key_type, key_hash, text: what exports show for these keys; default: keyed hashes",
+    )
     threads: int = Field(16, ge=1, le=512, description="threads that answer calls")
     max_concurrent: int = Field(512, ge=1, description="calls in flight before the server sheds")
     default_deadline_s: float = Field(10.0, gt=0, description="for calls that come without a deadline")

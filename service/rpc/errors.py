@@ -35,6 +35,10 @@ STATUS: dict[type[errors.GatehouseError], Kind] = {
     errors.UnknownModel: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_MODEL"),
     errors.NoEarlierModel: Kind(grpc.StatusCode.FAILED_PRECONDITION, "NO_EARLIER_MODEL"),
     errors.UnknownLabel: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_LABEL"),
+    errors.UnknownCampaign: Kind(grpc.StatusCode.NOT_FOUND, "UNKNOWN_CAMPAIGN"),
+    errors.CampaignMerged: Kind(grpc.StatusCode.FAILED_PRECONDITION, "CAMPAIGN_MERGED"),
+    errors.CampaignChanged: Kind(grpc.StatusCode.ABORTED, "CAMPAIGN_CHANGED"),
+    errors.DetectionRunning: Kind(grpc.StatusCode.ABORTED, "DETECTION_RUNNING"),
     errors.AlreadyExists: Kind(grpc.StatusCode.ALREADY_EXISTS, "DIFFERENT_CONTENT"),
     errors.NotReady: Kind(grpc.StatusCode.UNAVAILABLE, "NOT_READY"),
     errors.NotAvailableYet: Kind(grpc.StatusCode.UNIMPLEMENTED, "NOT_AVAILABLE_YET"),
@@ -54,7 +58,10 @@ def kind_of(error: errors.GatehouseError) -> Kind:
 def status_of(error: errors.GatehouseError) -> status_pb2.Status:
     """The error with its details: ErrorInfo always, BadRequest for fields, ResourceInfo for a thing."""
     kind = kind_of(error)
-    details: list[message.Message] = [error_details_pb2.ErrorInfo(reason=kind.reason, domain=DOMAIN)]
+    info = error_details_pb2.ErrorInfo(reason=kind.reason, domain=DOMAIN)
+    if isinstance(error, errors.CampaignMerged):
+        info.metadata["merged_into"] = error.merged_into
+    details: list[message.Message] = [info]
     if isinstance(error, errors.InvalidInput):
         details.append(bad_request(error.violations))
     resource = resource_of(error)
@@ -72,6 +79,8 @@ def resource_of(error: errors.GatehouseError) -> error_details_pb2.ResourceInfo 
             return error_details_pb2.ResourceInfo(resource_type="assessment", resource_name=error.assessment_id)
         case errors.UnknownModel():
             return error_details_pb2.ResourceInfo(resource_type="model", resource_name=error.version)
+        case errors.UnknownCampaign() | errors.CampaignMerged() | errors.CampaignChanged():
+            return error_details_pb2.ResourceInfo(resource_type="campaign", resource_name=error.campaign_id)
         case errors.AlreadyExists():
             return error_details_pb2.ResourceInfo(resource_type=error.what, resource_name=error.identifier)
         case _:

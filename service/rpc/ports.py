@@ -11,11 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from service.domain.campaigns import CampaignMember, CampaignRecord, CampaignState, ReviewAsked, ReviewReceipt
 from service.domain.enums import ModelState
 from service.domain.errors import GatehouseError
 from service.domain.raw import Label
 from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
 from service.domain.requests import Event, LabelReceipt, Page, RecordedEvents, ScoreRequest
+from service.usecases.campaigns import CampaignFile
+from service.usecases.export_indicators import Indicators
 
 
 class ScoreAccounts(Protocol):
@@ -100,6 +103,44 @@ class RollBackModel(Protocol):
     def __call__(self, *, why: str, now: int) -> ModelRecord: ...
 
 
+class ListCampaigns(Protocol):
+    """Campaigns in one of these states (none given: all but merged ones), the latest to change first.
+
+    Raises InvalidPageToken.
+    """
+
+    def __call__(
+        self, *, states: frozenset[CampaignState], min_members: int, page_size: int, page_token: str
+    ) -> Page[CampaignRecord]: ...
+
+
+class GetCampaign(Protocol):
+    """One campaign with its evidence and reviews; raises UnknownCampaign."""
+
+    def __call__(self, campaign_id: str) -> CampaignFile: ...
+
+
+class ListCampaignMembers(Protocol):
+    """A campaign's members, the earliest to join first; raises UnknownCampaign, InvalidPageToken."""
+
+    def __call__(self, campaign_id: str, *, page_size: int, page_token: str) -> Page[CampaignMember]: ...
+
+
+class ReviewCampaign(Protocol):
+    """Records a verdict, durable on return.
+
+    Raises UnknownCampaign, CampaignMerged, CampaignChanged, AlreadyExists or InvalidInput, and records nothing then.
+    """
+
+    def __call__(self, asked: ReviewAsked, *, now: int) -> ReviewReceipt: ...
+
+
+class ExportIndicators(Protocol):
+    """A campaign's indicators as one document; raises UnknownCampaign."""
+
+    def __call__(self, campaign_id: str, *, now: int) -> Indicators: ...
+
+
 @dataclass(frozen=True, slots=True)
 class UseCases:
     """Everything that the servicers can be asked for."""
@@ -116,3 +157,8 @@ class UseCases:
     get_model: GetModel
     promote_model: PromoteModel
     roll_back_model: RollBackModel
+    list_campaigns: ListCampaigns
+    get_campaign: GetCampaign
+    list_campaign_members: ListCampaignMembers
+    review_campaign: ReviewCampaign
+    export_indicators: ExportIndicators

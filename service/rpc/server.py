@@ -72,7 +72,7 @@ class GatehouseServer:
         scoring = ScoringServicer(use_cases, caller, self._pools.readers)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, self._server)
         signals_pb2_grpc.add_SignalServiceServicer_to_server(SignalServicer(use_cases, caller), self._server)
-        campaigns_pb2_grpc.add_CampaignServiceServicer_to_server(CampaignServicer(), self._server)
+        campaigns_pb2_grpc.add_CampaignServiceServicer_to_server(CampaignServicer(use_cases, caller), self._server)
         labels_pb2_grpc.add_LabelServiceServicer_to_server(LabelServicer(use_cases, caller), self._server)
         models_pb2_grpc.add_ModelServiceServicer_to_server(ModelServicer(use_cases, caller), self._server)
         self._health = health.HealthServicer(experimental_thread_pool=self._pools.aside)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from gatehouse.risk.v1 import facts_pb2, labels_pb2, models_pb2, scoring_pb2
+from gatehouse.risk.v1 import campaigns_pb2, facts_pb2, labels_pb2, models_pb2, scoring_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from service.domain.campaigns import CampaignState, ReviewAction, ReviewState
 from service.domain.enums import (
     CardFunding,
     Decision,
@@ -40,11 +41,16 @@ DECISIONS = _numbers(Decision, scoring_pb2.Decision.Value, "DECISION")
 PURPOSES = _numbers(Purpose, scoring_pb2.Purpose.Value, "PURPOSE")
 VERDICTS = _numbers(Verdict, labels_pb2.Verdict.Value, "VERDICT")
 MODEL_STATES = _numbers(ModelState, models_pb2.ModelState.Value, "MODEL_STATE")
+CAMPAIGN_STATES = _numbers(CampaignState, campaigns_pb2.CampaignState.Value, "CAMPAIGN_STATE")
+REVIEW_ACTIONS = _numbers(ReviewAction, campaigns_pb2.ReviewAction.Value, "REVIEW_ACTION")
+REVIEW_STATES = _numbers(ReviewState, campaigns_pb2.ReviewState.Value, "REVIEW_STATE")
 
 # The other way; UNSPECIFIED is in none of them: where it is allowed it means absent.
 PURPOSE_OF = _words(PURPOSES)
 VERDICT_OF = _words(VERDICTS)
 MODEL_STATE_OF = _words(MODEL_STATES)
+CAMPAIGN_STATE_OF = _words(CAMPAIGN_STATES)
+REVIEW_ACTION_OF = _words(REVIEW_ACTIONS)
 PAYMENT_KIND_OF = _words(_numbers(PaymentKind, facts_pb2.PaymentKind.Value, "PAYMENT_KIND"))
 PAYMENT_METHOD_OF = _words(_numbers(PaymentMethod, facts_pb2.PaymentMethod.Value, "PAYMENT_METHOD"))
 CARD_FUNDING_OF = _words(_numbers(CardFunding, facts_pb2.CardFunding.Value, "CARD_FUNDING"))

@@ -5,13 +5,15 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
-from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2
+from gatehouse.risk.v1 import campaigns_pb2, facts_pb2, scoring_pb2, signals_pb2
 
 from service.client import FailureMode, GatehouseClient, problem_of
+from service.domain.campaigns import CampaignMember
 from service.domain.errors import NotReady
 from service.rpc.server import GatehouseServer
 from tests.factories import NOON
 from tests.service.rpc.conftest import DIRECT, Memory, at, make_score_request
+from tests.service.rpc.test_campaigns import make_file, review_request
 
 
 @pytest.fixture
@@ -91,3 +93,32 @@ def test_many_accounts_and_many_events_go_over_one_stream_each(client: Gatehouse
         for i in range(50)
     )
     assert client.record_signals(events).recorded == 50
+
+
+def test_campaigns_and_members_come_whole_however_many_pages_they_take(client: GatehouseClient, memory: Memory) -> None:
+    memory.campaigns = {f"c{i}": make_file(f"c{i}", members=i) for i in range(250)}
+    memory.members["c0"] = [CampaignMember(i, f"a{i}", NOON + i, None, ()) for i in range(250)]
+    of_size = campaigns_pb2.ListCampaignsRequest(page_size=7, min_members=50)
+
+    assert len(list(client.list_campaigns())) == 250
+    assert [each.members for each in client.list_campaigns(of_size)] == list(range(50, 250))
+    assert of_size.page_token == ""
+    assert [each.account_id for each in client.list_campaign_members("c0")] == [f"a{i}" for i in range(250)]
+
+
+def test_a_verdict_that_is_sent_again_is_the_same_verdict(client: GatehouseClient, memory: Memory) -> None:
+    memory.campaigns["ring"] = make_file()
+    memory.failures = [NotReady("starting"), NotReady("starting")]
+
+    client.review_campaign(review_request())
+    client.review_campaign(review_request(request_id="mine"))
+
+    first, second, third, mine = (asked.request_id for asked in memory.asked)
+    assert first
+    assert first == second == third != mine == "mine"
+
+
+def test_an_export_is_one_document(client: GatehouseClient, memory: Memory) -> None:
+    memory.campaigns["ring"] = make_file()
+
+    assert client.export_indicators("ring") == b'{"x": "' + b"y" * 150_000 + b'"}'

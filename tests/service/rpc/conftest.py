@@ -23,15 +23,33 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
+from service.domain.campaigns import (
+    CampaignMember,
+    CampaignRecord,
+    CampaignState,
+    ReviewAsked,
+    ReviewReceipt,
+    ReviewRecord,
+    ReviewState,
+)
 from service.domain.codes import hash64
 from service.domain.enums import Decision
-from service.domain.errors import AlreadyExists, GatehouseError, UnknownAccount, UnknownAssessment, UnknownModel
+from service.domain.errors import (
+    AlreadyExists,
+    GatehouseError,
+    UnknownAccount,
+    UnknownAssessment,
+    UnknownCampaign,
+    UnknownModel,
+)
 from service.domain.raw import Label
 from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
-from service.domain.requests import Event, EventRejection, LabelReceipt, Page, RecordedEvents, ScoreRequest
+from service.domain.requests import Event, EventRejection, Item, LabelReceipt, Page, RecordedEvents, ScoreRequest
 from service.rpc.ports import UseCases
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
+from service.usecases.campaigns import CampaignFile
+from service.usecases.export_indicators import STIX, Indicators
 from tests.factories import NOON
 
 DIRECT = (("grpc.enable_http_proxy", 0),)
@@ -44,6 +62,9 @@ class Memory:
     accounts: set[str] = field(default_factory=set)
     assessments: dict[str, Assessment] = field(default_factory=dict)
     events: dict[str, Event] = field(default_factory=dict)
+    campaigns: dict[str, CampaignFile] = field(default_factory=dict)
+    members: dict[str, list[CampaignMember]] = field(default_factory=dict)
+    asked: list[ReviewAsked] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)  # how many requests each call of score_accounts had
     failures: list[GatehouseError] = field(default_factory=list)  # raised one after the other before anything is done
     hold: threading.Event | None = None  # scoring waits for it
@@ -93,9 +114,7 @@ class Memory:
 
     def list_assessments(self, account_id: str, *, page_size: int, page_token: str) -> Page[Assessment]:
         mine = [item for item in self.assessments.values() if item.account_id == account_id]
-        at = int(page_token or 0)
-        until = at + page_size
-        return Page(tuple(mine[at:until]), str(until) if until < len(mine) else "")
+        return _page(mine, page_size, page_token)
 
     def record_signals(self, events: Sequence[Event], *, now: int, timeout_s: float) -> RecordedEvents:
         recorded = duplicates = 0
@@ -137,8 +156,48 @@ class Memory:
     def roll_back_model(self, *, why: str, now: int) -> ModelRecord:
         raise UnknownModel("none")
 
+    def list_campaigns(
+        self, *, states: frozenset[CampaignState], min_members: int, page_size: int, page_token: str
+    ) -> Page[CampaignRecord]:
+        records = [file.record for file in self.campaigns.values()]
+        return _page(
+            [each for each in records if each.members >= min_members and (not states or each.state in states)],
+            page_size,
+            page_token,
+        )
+
+    def get_campaign(self, campaign_id: str) -> CampaignFile:
+        if campaign_id not in self.campaigns:
+            raise UnknownCampaign(campaign_id)
+        return self.campaigns[campaign_id]
+
+    def list_campaign_members(self, campaign_id: str, *, page_size: int, page_token: str) -> Page[CampaignMember]:
+        self.get_campaign(campaign_id)
+        return _page(self.members[campaign_id], page_size, page_token)
+
+    def review_campaign(self, asked: ReviewAsked, *, now: int) -> ReviewReceipt:
+        self.asked.append(asked)
+        if self.failures:
+            raise self.failures.pop(0)
+        record = self.get_campaign(asked.campaign_id).record
+        pending = ReviewState.PENDING_SECOND_ANALYST
+        review = ReviewRecord(
+            "v-1", record.campaign_id, asked.action, pending, asked.analyst, None, asked.reason, now, 7
+        )
+        return ReviewReceipt(review, record, 0)
+
+    def export_indicators(self, campaign_id: str, *, now: int) -> Indicators:
+        self.get_campaign(campaign_id)
+        return Indicators(STIX, b'{"x": "' + b"y" * 150_000 + b'"}', 1)
+
     def use_cases(self) -> UseCases:
         return UseCases(**{name: getattr(self, name) for name in UseCases.__dataclass_fields__})
+
+
+def _page(items: Sequence[Item], page_size: int, page_token: str) -> Page[Item]:
+    at = int(page_token or 0)
+    until = at + page_size
+    return Page(tuple(items[at:until]), str(until) if until < len(items) else "")
 
 
 @pytest.fixture

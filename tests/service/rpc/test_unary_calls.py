@@ -217,34 +217,6 @@ def test_calls_are_counted_by_method_and_code(stubs: SimpleNamespace, telemetry:
     assert ended_calls(telemetry, SCORE, "INVALID_ARGUMENT") == 1
 
 
-@pytest.mark.parametrize(
-    ("method", "request_"),
-    [
-        ("ListCampaigns", campaigns_pb2.ListCampaignsRequest()),
-        ("GetCampaign", campaigns_pb2.GetCampaignRequest(campaign_id="c")),
-        ("ListCampaignMembers", campaigns_pb2.ListCampaignMembersRequest(campaign_id="c")),
-        (
-            "ReviewCampaign",
-            campaigns_pb2.ReviewCampaignRequest(campaign_id="c", action=1, analyst="ann", reason="same cards"),
-        ),
-    ],
-)
-def test_what_this_version_does_not_do_yet_says_what_is_missing(
-    stubs: SimpleNamespace, method: str, request_: Message
-) -> None:
-    error = refused(getattr(stubs.campaigns, method), request_)
-
-    assert error.code() is grpc.StatusCode.UNIMPLEMENTED
-    assert "campaigns are not detected by this version yet" in error.details()
-
-
-def test_exporting_indicators_says_what_is_missing_too(stubs: SimpleNamespace) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        list(stubs.campaigns.ExportIndicators(campaigns_pb2.ExportIndicatorsRequest(campaign_id="c"), timeout=10))
-
-    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
-
-
 def test_a_call_over_the_limit_is_shed_at_once_and_served_when_asked_again(
     stubs: SimpleNamespace, memory: Memory, limits: Limits, telemetry: Telemetry
 ) -> None:
