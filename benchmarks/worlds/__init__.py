@@ -1,0 +1,1 @@
+"""Worlds that other settings made: an independent generator for measuring how campaigns are found."""
