@@ -20,12 +20,14 @@ _CARD, _PREPAID = METHODS.index("card"), METHODS.index("prepaid")
 
 
 def campaign_sizes(rng: np.random.Generator, count: int, accounts: int) -> list[int]:
-    """Log-uniform sizes of MEAN_SIZE on average, smaller in small worlds by the square root of accounts."""
+    """Log-uniform sizes, of draws the one nearest to MEAN_SIZE; smaller in small worlds by the square root."""
     if count == 0:
         return []
-    raw = np.exp(rng.uniform(np.log(SIZES[0]), np.log(SIZES[1]), count))
+    draws = np.exp(rng.uniform(np.log(SIZES[0]), np.log(SIZES[1]), (256, count)))
+    raw = draws[np.argmin(np.abs(draws.mean(axis=1) - MEAN_SIZE))]
     smaller = min(1.0, accounts / 52_850) ** 0.5
-    return [max(20, round(size)) for size in (raw * (MEAN_SIZE * count * smaller / raw.sum())).tolist()]
+    sizes = np.maximum(20, np.rint(raw * (MEAN_SIZE * smaller / raw.mean()))).astype(np.int64)
+    return [int(size) for size in sizes]
 
 
 def begin_days(rng: np.random.Generator, count: int, days: int) -> list[float]:

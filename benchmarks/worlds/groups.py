@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,13 +73,15 @@ def usual_groups(seed: int, honest: int) -> tuple[HonestGroup, ...]:
     """Groups as any world of ``honest`` honest accounts has them; small worlds have fewer and smaller ones."""
     rng = generator(seed, "worlds-usual-groups")
     scale = honest / 51_600
-    found = []
+    found: list[HonestGroup] = []
     for kind, (count, (low, high)) in _USUAL.items():
         # Half of what is missing from the full size shows in the number of groups, half in their sizes.
         for index in range(max(1, round(count * scale**0.5))):
             size = np.exp(rng.uniform(np.log(low), np.log(high))) * min(1.0, scale**0.5)
             found.append(HonestGroup(f"{kind}-{index}", kind, max(3, round(size)), _countries(rng, kind)))
-    return tuple(found)
+    # In a very small world one group of each kind would leave nobody on their own.
+    smaller = min(1.0, 0.35 * honest / sum(group.size for group in found))
+    return tuple(replace(group, size=max(3, int(group.size * smaller))) for group in found)
 
 
 def _countries(rng: np.random.Generator, kind: str) -> tuple[int, ...]:

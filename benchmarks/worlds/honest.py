@@ -24,6 +24,7 @@ from training.simulate import names
 from training.simulate.places import places
 from training.simulate.rng import DAY, HOUR, Ints, generator, pick
 
+_AT_WORK = frozenset({"agency", "rollout", "remote_company", "reseller", "course"})  # they use what they were given
 _CARD, _INVOICE = METHODS.index("card"), METHODS.index("invoice")
 
 
@@ -31,6 +32,9 @@ def settle(world: World, group: HonestGroup, rows: Ints, number: int) -> None:
     """Make a group of ``rows``: whatever its kind says they have in common, and its volume."""
     rng = generator(world.seed, "worlds-group", number)
     _KINDS[group.kind](world, group, rows, rng)
+    if group.kind in _AT_WORK:
+        _use_soon(world, rng, rows)
+        world.roster.active[rows] = rng.beta(2.0, 2.4, len(rows))
     if group.heavy:
         roster, size = world.roster, len(rows)
         roster.rate[rows] = 26.0 * rng.gamma(4, 1 / 4, size)
@@ -115,7 +119,6 @@ def _agency(world: World, group: HonestGroup, rows: Ints, rng: np.random.Generat
     roster.domain[rows] = [clients[k] for k in rng.integers(0, len(clients), size).tolist()]
     world.share_addresses(rows, _sites(rng, rows, world, 2), 0.85)
     roster.client[rows] = roster.client[rows[0]]
-    _use_soon(world, rng, rows)
     work = Crew(group.group_id, rows, Mode.SHARDS, items=8 * size, shards=max(1, size // 6), overlap=1, templates=4)
     world.join(work, listed=0.15, template=0.6)
 
@@ -192,7 +195,6 @@ def _course(world: World, group: HonestGroup, rows: Ints, rng: np.random.Generat
     roster, size, span = world.roster, len(rows), world.span
     begin = float(rng.uniform(-0.15, 0.35)) * span.days
     _arrive(world, rng, rows, begin, 9 * span.scale, hours=False)
-    _use_soon(world, rng, rows)
     roster.plan[rows] = pick(rng, np.array([70, 20, 10.0]), size)
     roster.pays[rows] = rng.random(size) < 0.1
     roster.client[rows[rng.random(size) < 0.7]] = roster.client[rows[0]]
@@ -226,7 +228,6 @@ def _reseller(world: World, group: HonestGroup, rows: Ints, rng: np.random.Gener
     roster, size = world.roster, len(rows)
     _arrive(world, rng, rows, -20 * world.span.scale, (20 + world.span.days) * 0.9, hours=True)
     _pay_together(world, rng, rows)
-    _use_soon(world, rng, rows)
     opened = rows[rng.random(size) < 0.6]  # by the reseller's staff, for the client
     roster.device[opened] = roster.device[rows].max()
     firms = names.invented_domains(rng, size)

@@ -16,10 +16,11 @@ from benchmarks.worlds.roster import Crew, Mode, Roster, Span
 from training.simulate.rng import DAY, Bools, Floats, Ints, Words, mix, pair, salt, unit
 
 WELL_KNOWN = 420  # prompts that anybody has read about
-NEWS = 6  # prompts that go round each week
+NEWS = 20  # prompts that go round each week
 LENGTHIEST = 120_000
 _OWN, _ITEM, _KNOWN, _USER, _FRAME, _CREW = (np.uint64(n << 60) for n in (1, 2, 3, 4, 5, 6))
-_POPULARITY = np.cumsum((np.arange(WELL_KNOWN) + 12.0) ** -0.9)
+# Most have some dozens of friends; greetings and the like, the first eight, have hundreds.
+_POPULARITY = np.cumsum((np.arange(WELL_KNOWN) + 12.0) ** -0.35 * np.where(np.arange(WELL_KNOWN) < 8, 3.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,8 +137,8 @@ def _known(roster: Roster, crews: CrewTable, rng: np.random.Generator, row: Ints
     count = np.where(by_crew, trends, np.maximum(roster.favourites[row], 1))
     owner = np.where(by_crew, _CREW + crew.astype(np.uint64), _OWN + row.astype(np.uint64))
     number = well_known(pair(owner, (u * count).astype(np.uint64), key + 5))
-    news = np.uint64(10_000) + (day // 7 * NEWS + (rng.random(len(row)) ** 2 * NEWS).astype(np.int64)).astype(np.uint64)
-    return mix(_KNOWN + np.where(rng.random(len(row)) < 0.12, news, number), key)
+    news = np.uint64(10_000) + (day // 7 * NEWS + (rng.random(len(row)) * NEWS).astype(np.int64)).astype(np.uint64)
+    return mix(_KNOWN + np.where(rng.random(len(row)) < 0.05, news, number), key)
 
 
 def _strangers(roster: Roster, rng: np.random.Generator, row: Ints, fresh: Words, key: int) -> tuple[Words, Words]:
