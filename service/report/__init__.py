@@ -1,0 +1,1 @@
+"""What a campaign looks like outside: a page for people, indicators for other systems. It knows the records alone."""
