@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib import import_module
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -168,7 +166,7 @@ class App:
     @cached_property
     def export_indicators(self) -> ExportIndicators:
         """The deed of exporting what marks a campaign."""
-        return ExportIndicators(self.store, stix_bundle, self.settings.export_keys)
+        return ExportIndicators(self.store, self.settings.export_keys)
 
     def use_cases(self) -> UseCases:
         """Everything that the servicers can be asked for."""
@@ -192,12 +190,6 @@ class App:
             review_campaign=self.review_campaign,
             export_indicators=self.export_indicators,
         )
-
-
-def stix_bundle(*args: Any, **kwargs: Any) -> bytes:
-    """TEMPORARY."""
-    found: bytes = import_module("service.report.indicators").stix_bundle(*args, **kwargs)
-    return found
 
 
 def open_keyring(settings: Settings) -> Keyring:

@@ -11,6 +11,7 @@ import click
 import structlog
 
 from service import log
+from service.commands.campaigns import campaigns_group
 from service.commands.data import import_command, labels_group
 from service.commands.database import db_group
 from service.commands.doctor import doctor_command
@@ -59,6 +60,7 @@ for _command in (
     serve_command,
     import_command,
     labels_group,
+    campaigns_group,
     rescore_command,
     models_group,
     features_group,

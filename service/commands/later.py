@@ -22,6 +22,5 @@ def _later(name: str, what: str) -> click.Command:
 
 LATER: tuple[click.Command, ...] = (
     _later("detect", "finding campaigns needs the linking of accounts, which is the next piece of work"),
-    _later("campaigns", "campaigns come with `gatehouse detect`"),
     _later("backtest", "replaying history comes with the learning loop"),
 )

@@ -6,24 +6,14 @@ import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from service.domain.campaigns import CampaignEvidence, CampaignRecord
 from service.domain.errors import UsageError
+from service.report.indicators import CONTENT_TYPE, stix_bundle
 from service.usecases.campaigns import CampaignReads, GetCampaign, key_hash
 
-STIX = "application/stix+json;version=2.1"
 COLUMNS = ("key_type", "key_hash", "text")
 
 KeyText = Callable[[str, int], str]  # what to write for a key, of its type and its keyed hash
-
-
-class Bundle(Protocol):
-    """Writes a campaign's indicators as one JSON document."""
-
-    def __call__(
-        self, record: CampaignRecord, evidence: CampaignEvidence, *, made_at: int, key_text: KeyText
-    ) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +30,14 @@ class ExportIndicators:
     """The deed, wired to its rooms."""
 
     reads: CampaignReads
-    bundle: Bundle
     key_texts: Path | None = None  # the operator's own texts of keys; None: keyed hashes
 
     def __call__(self, campaign_id: str, *, now: int) -> Indicators:
         """The campaign's indicators. Raises UnknownCampaign, and UsageError where the file of texts is not one."""
         found = GetCampaign(self.reads)(campaign_id)
         key_text = hashed if self.key_texts is None else read_key_texts(self.key_texts)
-        data = self.bundle(found.record, found.evidence, made_at=now, key_text=key_text)
-        return Indicators(STIX, data, len(found.evidence.keys))
+        data = stix_bundle(found.record, found.evidence, made_at=now, key_text=key_text)
+        return Indicators(CONTENT_TYPE, data, len(found.evidence.keys))
 
 
 def hashed(_key_type: str, key: int) -> str:

@@ -49,7 +49,7 @@ from service.rpc.ports import UseCases
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
 from service.usecases.campaigns import CampaignFile
-from service.usecases.export_indicators import STIX, Indicators
+from service.usecases.export_indicators import Indicators
 from tests.factories import NOON
 
 DIRECT = (("grpc.enable_http_proxy", 0),)
@@ -188,7 +188,7 @@ class Memory:
 
     def export_indicators(self, campaign_id: str, *, now: int) -> Indicators:
         self.get_campaign(campaign_id)
-        return Indicators(STIX, b'{"x": "' + b"y" * 150_000 + b'"}', 1)
+        return Indicators("application/stix+json;version=2.1", b'{"x": "' + b"y" * 150_000 + b'"}', 1)
 
     def use_cases(self) -> UseCases:
         return UseCases(**{name: getattr(self, name) for name in UseCases.__dataclass_fields__})
