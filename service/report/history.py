@@ -13,8 +13,8 @@ from service.report.words import minute, visible
 Event = tuple[int, str, Mapping[str, object]]  # at, what happened, its details by name
 
 _DID = {
-    ReviewAction.CONFIRM: "confirmed: it is a campaign",
-    ReviewAction.REFUTE: "refuted: it is none",
+    ReviewAction.CONFIRM: "confirmed: these members are a campaign",
+    ReviewAction.REFUTE: "refuted: these members are none",
     ReviewAction.MERGE: "merged into another campaign",
     ReviewAction.SPLIT: "split off as a campaign of their own",
     ReviewAction.REOPEN: "reopened: an earlier verdict is taken back",
