@@ -4,21 +4,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import Connection, Engine
 
 from service.domain.codes import hash64
 from service.domain.errors import UnknownAccount
 from service.domain.records import ErasureRecord
+from service.storage.campaigns import evidence_of, evidence_text
 from service.storage.database import reading, writing
-from service.storage.locks import lock_links
+from service.storage.locks import lock_labels, lock_links
 from service.storage.segments import Segment, Segments
 from service.storage.sql import Values, changed, insert, run
+from service.storage.states import restate
 from service.storage.tables import accounts, audit
 from service.storage.usagerows import part_number
 
-_GONE = ("links", "payments", "signals", "link_events", "usage_tiles")
+_GONE = ("links", "payments", "signals", "link_events", "usage_tiles", "campaign_members", "campaign_bars")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ def erase(engine: Engine, segments: Segments, account_id: str, reason: str, at: 
         done = None
         try:
             with writing(engine) as connection:
+                lock_labels(connection)
                 lock_links(connection, alone=True)  # whoever writes facts of it now, is waited for
                 if {each.name for each in segments.listed(connection)} <= rewrite.seen:
                     done = _erase(connection, segments, account_id, rewrite, (reason, at))
@@ -76,6 +79,7 @@ def _erase(
     if connection.dialect.name == "sqlite":  # or deleted rows stay readable in the file's free pages
         connection.exec_driver_sql("PRAGMA secure_delete = ON")
     known = run(connection, "SELECT erased_at FROM accounts WHERE account = :account", account=account)
+    belonged = _campaigns(connection, account)
     gone = {
         table: changed(connection, f"DELETE FROM {table} WHERE account = :account", account=account) for table in _GONE
     }
@@ -86,6 +90,7 @@ def _erase(
         changed(connection, "DELETE FROM segments WHERE segment = :name", name=each.name)
     segments.publish(connection, rewrite.new)
     _leave_tombstone(connection, account, account_id, at)
+    _leave_campaigns(connection, account, belonged)
     sql = "UPDATE assessments SET features = :none WHERE account = :account"
     changed(connection, sql, none=b"", account=account)
     record = ErasureRecord(
@@ -98,7 +103,8 @@ def _erase(
         signals=gone["signals"],
         usage_events=exchanges,
     )
-    detail = json.dumps({name: value for name, value in asdict(record).items() if isinstance(value, int)})
+    counts = {name: value for name, value in asdict(record).items() if isinstance(value, int)}
+    detail = json.dumps({**counts, "campaign_memberships": len(belonged)})
     rows: dict[str, Values] = {
         "happened_at": [at],
         "what": ["erased"],
@@ -108,6 +114,36 @@ def _erase(
     }
     insert(connection, audit, rows)
     return record
+
+
+def _campaigns(connection: Connection, account: int) -> dict[int, int]:
+    """The campaigns that it ever belonged to, or was kept out of, each with the moment at which that began."""
+    sql = (
+        "SELECT campaign, min(start_at) FROM (SELECT campaign, joined_at AS start_at FROM campaign_members "
+        "WHERE account = :account UNION ALL SELECT campaign, start_at FROM campaign_bars WHERE account = :account) b "
+        "GROUP BY campaign"
+    )
+    return dict(run(connection, sql, account=account))
+
+
+def _leave_campaigns(connection: Connection, account: int, belonged: dict[int, int]) -> None:
+    """Campaigns count the account no more, and their evidence names it no more.
+
+    What detection keeps for its next run holds the account's keys, so that run starts anew.
+    """
+    for campaign, since in sorted(belonged.items()):
+        restate(connection, campaign, since)
+        sql = "SELECT evidence FROM campaigns WHERE campaign = :campaign AND evidence IS NOT NULL"
+        for (text,) in run(connection, sql, campaign=campaign):
+            said = evidence_of(text)
+            kept = replace(
+                said,
+                typical_accounts=tuple(each for each in said.typical_accounts if each != account),
+                edges=tuple(edge for edge in said.edges if account not in edge[:2]),
+            )
+            sql = "UPDATE campaigns SET evidence = :text WHERE campaign = :campaign"
+            changed(connection, sql, text=evidence_text(kept), campaign=campaign)
+    changed(connection, "DELETE FROM linking_cache")
 
 
 def _leave_tombstone(connection: Connection, account: int, account_id: str, at: int) -> None:

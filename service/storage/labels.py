@@ -20,7 +20,9 @@ from service.domain.time import rfc3339
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
 from service.storage.locks import lock_labels, lock_links
 from service.storage.pages import page_of, position
+from service.storage.placement import place_labelled
 from service.storage.sql import Int64s, Row, Values, changed, columns_of, insert, run
+from service.storage.states import restate
 from service.storage.tables import campaigns, labels, verdict_spans
 from service.tiles.history import FRAUD, VerdictSpans
 from service.tiles.history import verdict_spans as spans_of
@@ -31,6 +33,7 @@ _COLUMNS = (
     "account, analyst, decided_at, account_id, verdict, learned_at, campaign_id, evidence, retracted_at, "
     "retraction_learned_at"
 )
+_COUNTS = ("members", "exchanges", "input_tokens", "output_tokens", "revision")
 NEVER = 2**62
 
 
@@ -63,14 +66,14 @@ def record(connection: Connection, said: Sequence[Label], learned_at: int | None
         status[i], now[key] = _judge(now.get(key), key[0], label, learned_at)
     if atomic and (status == CONFLICT).any():
         return LabelOutcome(status, written=False)
-    _append(connection, [each for key, each in now.items() if key not in before])
-    for key, each in now.items():
-        if key in before and each != before[key]:
-            _retract(connection, each, "")
-    touched = np.array(sorted({key[0] for key, each in now.items() if each != before.get(key)}), np.int64)
-    refresh_verdicts(connection, touched)
     fresh = [each for key, each in now.items() if key not in before]
-    return LabelOutcome(status, _create_campaigns(connection, fresh))
+    retracted = [each for key, each in now.items() if key in before and each != before[key]]
+    _append(connection, fresh)
+    for each in retracted:
+        _retract(connection, each, "")
+    created = _create_campaigns(connection, fresh)
+    _follow(connection, fresh, retracted)
+    return LabelOutcome(status, created)
 
 
 def _judge(stored: LabelRecord | None, account: int, label: Label, learned_at: int | None) -> tuple[int, LabelRecord]:
@@ -112,8 +115,63 @@ def retract(
         return stored
     retracted = replace(stored, retracted_at=retracted_at, retraction_learned_at=learned_at)
     _retract(connection, retracted, reason)
-    refresh_verdicts(connection, np.array([account], np.int64))
+    _follow(connection, [], [retracted])
     return retracted
+
+
+def retract_review(connection: Connection, review_id: str, campaign_id: str, at: int, reason: str) -> int:
+    """Takes back the labels that a review of a campaign wrote and that still stand; returns how many."""
+    lock_labels(connection)
+    rows = run(
+        connection,
+        "UPDATE labels SET retracted_at = :at, retraction_learned_at = :at, retraction_reason = :reason "
+        "WHERE campaign_id = :campaign AND evidence = :evidence AND retraction_learned_at IS NULL "
+        f"RETURNING {_COLUMNS}",
+        at=at,
+        reason=reason,
+        campaign=campaign_id,
+        evidence=review_evidence(review_id),
+    )
+    _follow(connection, [], [_label(row) for row in rows])
+    return len(rows)
+
+
+def review_evidence(review_id: str) -> str:
+    """What labels that a review writes say of where they come from."""
+    return f"review {review_id}"
+
+
+def _follow(connection: Connection, fresh: Sequence[LabelRecord], retracted: Sequence[LabelRecord]) -> None:
+    """What labels bring about: verdicts in force, marks on links, places in campaigns, and those campaigns' states."""
+    touched = np.unique(np.array([each.account for each in (*fresh, *retracted)], np.int64))
+    refresh_verdicts(connection, touched)
+    since: dict[str, int] = {}
+    moments = [(each, each.learned_at) for each in fresh]
+    moments += [(each, at) for each in retracted if (at := each.retraction_learned_at) is not None]
+    for label, at in moments:
+        if label.campaign_id is not None:
+            since[label.campaign_id] = min(since.get(label.campaign_id, NEVER), at)
+    if not since:
+        return
+    # Those that a campaign holds on a cleared label leave it with the first that is called fraud.
+    sql = "SELECT DISTINCT account FROM labels WHERE campaign_id IN @@ids AND verdict = 'legitimate'"
+    cleared = columns_of(run(connection, sql, ids=sorted(since)), 1)[0]
+    placed = place_labelled(connection, np.union1d(touched, cleared))
+    stated = {hash64(name): at for name, at in _up(connection, since).items()}
+    for campaign in sorted(placed.keys() | stated.keys()):
+        at = min(placed.get(campaign, NEVER), stated.get(campaign, NEVER))
+        restate(connection, campaign, at, members_changed=campaign in placed)
+
+
+def _up(connection: Connection, since: dict[str, int]) -> dict[str, int]:
+    """The campaigns named, and those that they were merged into."""
+    out, asked = dict(since), sorted(since)
+    while asked:
+        sql = "SELECT campaign_id, merged_into FROM campaigns WHERE campaign_id IN @@ids AND merged_into IS NOT NULL"
+        found = [row for row in run(connection, sql, ids=asked) if row[1] not in out]
+        out |= {into: out[name] for name, into in found}
+        asked = [into for _, into in found]
+    return out
 
 
 def _stored(connection: Connection, accounts: Int64s) -> dict[Key, LabelRecord]:
@@ -157,7 +215,7 @@ def _retract(connection: Connection, label: LabelRecord, reason: str) -> None:
 
 
 def _create_campaigns(connection: Connection, fresh: Sequence[LabelRecord]) -> tuple[str, ...]:
-    """Campaigns that nobody had named before. One fraud verdict among a campaign's labels confirms it."""
+    """Campaigns that nobody had named before; ``states.py`` says when a fraud verdict among its labels confirms it."""
     named: dict[str, list[LabelRecord]] = {}
     for label in fresh:
         if label.campaign_id is not None:
@@ -166,23 +224,24 @@ def _create_campaigns(connection: Connection, fresh: Sequence[LabelRecord]) -> t
         return ()
     sql = "SELECT campaign_id FROM campaigns WHERE campaign_id IN @@ids"
     created = sorted(named.keys() - {name for (name,) in run(connection, sql, ids=sorted(named))})
-    for name, of in sorted(named.items()):
-        confirmed = any(label.verdict is Verdict.FRAUD for label in of)
-        rows: dict[str, Values] = {
-            "campaign_id": [name],
-            "state": ["confirmed" if confirmed else "suspected"],
-            "origin": ["label"],
-            "created_at": [min(label.learned_at for label in of)],
-        }
-        # Whichever label comes first, the campaign ends the same.
-        insert(
-            connection,
-            campaigns,
-            rows,
-            "ON CONFLICT (campaign_id) DO UPDATE SET created_at = CASE WHEN excluded.created_at < campaigns.created_at "
-            "THEN excluded.created_at ELSE campaigns.created_at END, state = CASE WHEN campaigns.state = 'suspected' "
-            "THEN excluded.state ELSE campaigns.state END WHERE campaigns.origin = 'label'",
-        )
+    of = [min(label.learned_at for label in named[name]) for name in sorted(named)]
+    rows: dict[str, Values] = {
+        "campaign_id": sorted(named),
+        "campaign": [hash64(name) for name in sorted(named)],
+        "state": ["suspected"] * len(named),
+        "origin": ["label"] * len(named),
+        "created_at": of,
+        "updated_at": of,
+        **{name: [0] * len(named) for name in _COUNTS},
+    }
+    # Whichever label comes first, the campaign ends the same.
+    insert(
+        connection,
+        campaigns,
+        rows,
+        "ON CONFLICT (campaign_id) DO UPDATE SET created_at = excluded.created_at "
+        "WHERE campaigns.origin = 'label' AND excluded.created_at < campaigns.created_at",
+    )
     return tuple(created)
 
 

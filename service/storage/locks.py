@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-_UPGRADE, _LINKS, _LABELS, _MODELS = 7_406_283_115, 7_406_283_116, 7_406_283_117, 7_406_283_118
+_UPGRADE, _LINKS, _LABELS, _MODELS, _RUNS = 7_406_283_115, 7_406_283_116, 7_406_283_117, 7_406_283_118, 7_406_283_119
 
 
 def lock_upgrade(connection: Connection) -> None:
@@ -22,13 +22,21 @@ def lock_links(connection: Connection, *, alone: bool = False) -> None:
 
 
 def lock_labels(connection: Connection) -> None:
-    """One label writer at a time, since an account's verdict follows from all its labels."""
+    """One writer of labels or campaigns at a time, since an account's verdict follows from all its labels.
+
+    A campaign's members and state follow from labels, too. Whoever wants ``lock_links`` as well takes this one first.
+    """
     _lock(connection, "pg_advisory_xact_lock", _LABELS)
 
 
 def lock_models(connection: Connection) -> None:
     """One change of the registry at a time."""
     _lock(connection, "pg_advisory_xact_lock", _MODELS)
+
+
+def lock_runs(connection: Connection) -> None:
+    """One detection begins at a time."""
+    _lock(connection, "pg_advisory_xact_lock", _RUNS)
 
 
 def _lock(connection: Connection, function: str, number: int) -> None:

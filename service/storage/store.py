@@ -7,15 +7,41 @@ from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from sqlalchemy import Engine
 
+from service.domain.campaigns import (
+    CampaignEvidence,
+    CampaignMember,
+    CampaignRecord,
+    CampaignState,
+    ReviewAsked,
+    ReviewReceipt,
+    ReviewRecord,
+)
+from service.domain.detection import CampaignRows, DetectionOutcome, FoundCampaign, Standing
+from service.domain.facts import Float32s, Int32s
 from service.domain.raw import Label
 from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
 from service.domain.requests import Page
-from service.storage import assessments, erasure, labels, listing, rawusage, reading, registry, writing
+from service.storage import (
+    assessments,
+    campaigns,
+    detection,
+    erasure,
+    labels,
+    linkingrows,
+    listing,
+    rawusage,
+    reading,
+    registry,
+    reviews,
+    writing,
+)
 from service.storage.arrivals import Arrival, Outcome
 from service.storage.assessments import LatestDecision
 from service.storage.bulk import Bulk, bulk
+from service.storage.campaigns import Event
 from service.storage.database import open_database
 from service.storage.database import reading as snapshot
 from service.storage.database import writing as transaction
@@ -194,6 +220,134 @@ class Store:
         """All campaigns, by id."""
         with snapshot(self.engine) as connection:
             return labels.campaign_rows(connection)
+
+    # --- campaigns, for analysts -------------------------------------------------------------------------------------
+
+    def list_campaigns(
+        self, *, states: frozenset[CampaignState], min_members: int = 0, page_size: int = 100, page_token: str = ""
+    ) -> Page[CampaignRecord]:
+        """Campaigns of these states (none given: of all but MERGED), the latest to change first.
+
+        Raises InvalidPageToken.
+        """
+        with snapshot(self.engine) as connection:
+            return campaigns.listed(connection, states, min_members, page_size, page_token)
+
+    def campaign(self, campaign_id: str) -> CampaignRecord:
+        """One campaign. Raises UnknownCampaign."""
+        with snapshot(self.engine) as connection:
+            return campaigns.campaign(connection, campaign_id)
+
+    def campaign_evidence(self, campaign_id: str) -> CampaignEvidence:
+        """What it rests on; an empty one where no run wrote any. Raises UnknownCampaign."""
+        with snapshot(self.engine) as connection:
+            return campaigns.evidence(connection, campaign_id)
+
+    def list_members(self, campaign_id: str, *, page_size: int = 100, page_token: str = "") -> Page[CampaignMember]:
+        """Present members, the earliest joined first. Raises UnknownCampaign, InvalidPageToken."""
+        with snapshot(self.engine) as connection:
+            return campaigns.members(connection, campaign_id, page_size, page_token)
+
+    def member_accounts(self, campaign_id: str) -> tuple[Int64s, list[str]]:
+        """All present members as (accounts, ids), the earliest joined first. Raises UnknownCampaign."""
+        with snapshot(self.engine) as connection:
+            return campaigns.member_accounts(connection, campaign_id)
+
+    def campaign_reviews(self, campaign_id: str) -> list[ReviewRecord]:
+        """What analysts said of it, the latest first. Raises UnknownCampaign."""
+        with snapshot(self.engine) as connection:
+            return reviews.reviews_of(connection, campaign_id)
+
+    def campaign_events(self, campaign_id: str) -> list[Event]:
+        """What became of it, as (at, what, detail), in the order in which it was recorded. Raises UnknownCampaign."""
+        with snapshot(self.engine) as connection:
+            return campaigns.events(connection, campaign_id)
+
+    def review(self, asked: ReviewAsked, *, at: int, two_above: int) -> ReviewReceipt:
+        """Records a verdict and applies it, all or nothing; a request asked again is answered the same.
+
+        One that is about more than ``two_above`` members waits until another analyst asks for the same. Where ``at`` is
+        earlier than what is known of the campaign, the verdict counts from just after that. Raises UnknownCampaign,
+        CampaignMerged, CampaignChanged, AlreadyExists, InvalidInput.
+        """
+        with transaction(self.engine) as connection:
+            return reviews.review(connection, asked, at, two_above)
+
+    # --- campaigns, for detection and scoring ------------------------------------------------------------------------
+
+    def campaign_rows(
+        self, accounts: Int64s | None = None, keys: Int64s | None = None, as_of: int | None = None
+    ) -> CampaignRows:
+        """Campaigns that these accounts belonged to, those that these keys speak for, and the states of both.
+
+        None: all of them. ``as_of``: only what had begun by then, and of each campaign only the state it was in then.
+        """
+        with snapshot(self.engine) as connection:
+            return linkingrows.campaign_rows(connection, accounts, keys, as_of)
+
+    def link_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int32s, Int64s]:
+        """All links learned by ``as_of`` as (account, key, kind, learned), any order; 28 bytes each."""
+        with snapshot(self.engine) as connection:
+            return linkingrows.link_rows(connection, as_of)
+
+    def signup_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int64s, Float32s]:
+        """All signups learned by ``as_of`` as (account, created_at, learned_at, profile), by account."""
+        with snapshot(self.engine) as connection:
+            return linkingrows.signup_rows(connection, self._memory, as_of)
+
+    def usage_rows(self, as_of: int, since: int | None = None, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
+        """Exchanges learned after ``since`` and by ``as_of``, in tables of up to about a million, any order.
+
+        ``columns`` of a segment (``segments.SCHEMA``), none given: all. Raises DatabaseProblem where an erasure takes a file away
+        meanwhile: begin again.
+        """
+        with snapshot(self.engine) as connection:
+            yield from linkingrows.usage_rows(connection, self.segments, as_of, since, columns)
+
+    def standing(self, as_of: int) -> Standing:
+        """Campaigns as they stand, but for merged ones, with members and those kept out; for a run as of ``as_of``."""
+        with snapshot(self.engine) as connection:
+            return detection.standing(connection, as_of)
+
+    def begin_detection(self, as_of: int, holder: str, now: int) -> int:
+        """Starts a run and returns its number. Raises DetectionRunning where another was heard of within a minute."""
+        with transaction(self.engine) as connection:
+            return detection.begin(connection, as_of, holder, now)
+
+    def heartbeat(self, run: int, now: int) -> None:
+        """Says that the run is alive. Raises DetectionRunning where another took its place."""
+        with transaction(self.engine) as connection:
+            detection.heartbeat(connection, run, now)
+
+    def record_detection(self, found: Sequence[FoundCampaign], *, run: int, as_of: int) -> DetectionOutcome:
+        """Brings campaigns to what a run found, all or nothing; the same findings again change nothing.
+
+        Spans open and close at ``as_of``, or at the campaign's last change if that is later. Analysts' verdicts and
+        placements stay, and whom they took out stays out. Campaigns not in ``found`` keep their members, except
+        suspicions. Raises DetectionRunning where another run took this one's place.
+        """
+        with transaction(self.engine) as connection:
+            return detection.record(connection, found, run, as_of)
+
+    def finish_detection(self, run: int, now: int, report: str) -> None:
+        """Ends the run; ``report`` is JSON. Raises DetectionRunning where another took its place."""
+        with transaction(self.engine) as connection:
+            detection.finish(connection, run, now, report)
+
+    def last_detection(self) -> tuple[int, str] | None:
+        """The latest run that ended, as (as_of, report); None: there is none."""
+        with snapshot(self.engine) as connection:
+            return detection.last(connection)
+
+    def linking_cache(self, name: str) -> tuple[int, bytes] | None:
+        """What a run left, as (as_of, content); None: nothing, or an erasure dropped it."""
+        with snapshot(self.engine) as connection:
+            return detection.cached(connection, name)
+
+    def put_linking_cache(self, name: str, content: bytes, as_of: int) -> None:
+        """Leaves something for the next run."""
+        with transaction(self.engine) as connection:
+            detection.cache(connection, name, content, as_of)
 
     # --- assessments -------------------------------------------------------------------------------------------------
 

@@ -189,9 +189,156 @@ campaigns = Table(
     "campaigns",
     metadata,
     Column("campaign_id", Text, primary_key=True),
+    Column("campaign", I64, nullable=False),  # hash64(campaign_id)
     Column("state", Text, nullable=False),
-    Column("origin", Text, nullable=False),  # ``label``: an analyst's label named it
+    Column("origin", Text, nullable=False),  # ``detect``, ``label`` (an analyst's label named it) or ``split``
+    Column("score", Double),
+    Column("members", Integer, nullable=False),
     Column("created_at", I64, nullable=False),
+    Column("detected_at", I64),
+    Column("updated_at", I64, nullable=False),
+    Column("first_signup_at", I64),
+    Column("last_signup_at", I64),
+    Column("exchanges", I64, nullable=False),
+    Column("input_tokens", I64, nullable=False),
+    Column("output_tokens", I64, nullable=False),
+    Column("revision", I64, nullable=False),
+    Column("merged_into", Text),
+    Column("merged_at", I64),
+    Column("split_from", Text),
+    Column("evidence", Text),  # JSON; NULL: no run wrote any
+    Index("campaigns_by_number", "campaign", unique=True),
+    Index("campaigns_by_update", "updated_at", "campaign_id"),
+    Index("campaigns_by_merger", "merged_into"),
+)
+
+# A member belongs from joined_at until before left_at; the spans of an account in a campaign do not overlap. One begins
+# where another ends when a run is much surer of the member than before: what was known earlier is not rewritten.
+campaign_members = Table(
+    "campaign_members",
+    metadata,
+    Column("account", I64, primary_key=True, autoincrement=False),
+    Column("campaign", I64, primary_key=True, autoincrement=False),
+    Column("joined_at", I64, primary_key=True, autoincrement=False),
+    Column("left_at", I64, nullable=False),  # 2**62: still a member
+    Column("member_since", I64, nullable=False),  # joined_at of the first of the spans that join this one
+    Column("membership", Double),  # NULL: an analyst put it there
+    Column("key_types", Text, nullable=False),  # comma-joined, the strongest first
+    Column("placed_by", Text, nullable=False),  # ``detect``, ``analyst`` or ``label``
+    sqlite_with_rowid=False,
+)
+Index(
+    "campaign_members_by_campaign",
+    campaign_members.c.campaign,
+    campaign_members.c.member_since,
+    campaign_members.c.account,
+    campaign_members.c.left_at,
+)
+
+# Accounts that analysts took out of a campaign; no detection puts them back as long as a span is open.
+campaign_bars = Table(
+    "campaign_bars",
+    metadata,
+    Column("account", I64, primary_key=True, autoincrement=False),
+    Column("campaign", I64, primary_key=True, autoincrement=False),
+    Column("start_at", I64, primary_key=True, autoincrement=False),
+    Column("end_at", I64, nullable=False),
+    Index("campaign_bars_by_campaign", "campaign"),
+    sqlite_with_rowid=False,
+)
+
+# What was true from ``at`` until the next row. The state follows from the verdict, the labels and the finding.
+campaign_states = Table(
+    "campaign_states",
+    metadata,
+    Column("campaign", I64, primary_key=True, autoincrement=False),
+    Column("at", I64, primary_key=True, autoincrement=False),
+    Column("state", Text, nullable=False),
+    Column("score", Double),
+    Column("members", Integer, nullable=False),
+    Column("found", Text),  # what detection says: ``suspected`` or ``detected``; NULL: nothing
+    Column("verdict", Text),  # what a review says: ``confirmed``, ``refuted``, ``merged``; NULL: nothing
+    sqlite_with_rowid=False,
+)
+
+campaign_keys = Table(
+    "campaign_keys",
+    metadata,
+    Column("key", I64, primary_key=True, autoincrement=False),
+    Column("campaign", I64, primary_key=True, autoincrement=False),
+    Column("start_at", I64, primary_key=True, autoincrement=False),
+    Column("end_at", I64, nullable=False),
+    Column("kind", Integer, nullable=False),
+    Column("weight", Double, nullable=False),  # nats
+    Column("private", SmallInteger, nullable=False),
+    Column("family", SmallInteger, nullable=False),
+    Index("campaign_keys_by_campaign", "campaign"),
+    sqlite_with_rowid=False,
+)
+
+campaign_reviews = Table(
+    "campaign_reviews",
+    metadata,
+    Column("review_id", Text, primary_key=True),
+    Column("campaign_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("analyst", Text, nullable=False),
+    Column("second_analyst", Text),
+    Column("reason", Text, nullable=False),
+    Column("reviewed_at", I64, nullable=False),
+    Column("applied_at", I64),  # NULL: not yet
+    Column("members", Integer, nullable=False),
+    Column("account_ids", Text, nullable=False),  # JSON list; empty: all members
+    Column("merge_into", Text),
+    Column("request_id", Text),
+    Column("revision_seen", I64, nullable=False),
+    Column("about", I64, nullable=False),  # hash of the accounts it is about, and of the verdict before it
+    Column("undone_by", Text),  # the review that took it back
+    Index("campaign_reviews_by_campaign", "campaign_id", "reviewed_at"),
+)
+
+# Every request that asked for a review, a second analyst's too, and what it was answered.
+review_requests = Table(
+    "review_requests",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("content", I64, nullable=False),
+    Column("review_id", Text, nullable=False),
+    Column("receipt", Text, nullable=False),  # JSON
+)
+
+campaign_events = Table(
+    "campaign_events",
+    metadata,
+    Column("number", I64, primary_key=True, autoincrement=True),
+    Column("happened_at", I64, nullable=False),
+    Column("campaign_id", Text, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("detail", Text, nullable=False),  # JSON object
+    Index("campaign_events_by_campaign", "campaign_id", "number"),
+)
+
+# At most one row is unfinished: the run at work.
+detect_runs = Table(
+    "detect_runs",
+    metadata,
+    Column("run", I64, primary_key=True, autoincrement=True),
+    Column("as_of", I64, nullable=False),
+    Column("started_at", I64, nullable=False),
+    Column("finished_at", I64),
+    Column("holder", Text, nullable=False),
+    Column("heartbeat_at", I64, nullable=False),
+    Column("report", Text),  # JSON; NULL: unfinished, or another run took its place
+)
+
+# What a run leaves for the next one; dropping any of it costs time and nothing else.
+linking_cache = Table(
+    "linking_cache",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("as_of", I64, nullable=False),
+    Column("content", LargeBinary, nullable=False),
 )
 
 assessments = Table(
