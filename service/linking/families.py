@@ -1,0 +1,64 @@
+"""Families of link keys: kinds that say the same thing at several widths count once.
+
+A shared address is a shared network, too, and a shared mailbox shape a shared domain: of a family's kinds the one that
+says most counts, and a family says no more than FAMILY_CAP, so that no single fact decides.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from service.domain.facts import Float64s, Int64s
+
+FAMILIES = ("mail", "phone", "device", "network", "name", "payment", "template", "prompt", "custom", "habit")
+FAMILY_CAP = 10.0  # nats
+
+_OF_KIND = {
+    "mailbox": "mail",
+    "mail_domain": "mail",
+    "mail_shape": "mail",
+    "mail_shape_week": "mail",
+    "mail_domain_new": "mail",
+    "phone": "phone",
+    "device": "device",
+    "ip": "network",
+    "ip_net": "network",
+    "asn_hour": "network",
+    "full_name": "name",
+    "card": "payment",
+    "card_bin": "payment",
+    "card_bin_week": "payment",
+    "template": "template",
+    "prompt": "prompt",
+    "token_profile": "habit",
+    "active_hours": "habit",
+    "co_activity": "habit",
+}
+# What an organisation has one of and gives to all: the rest of such a family then says nothing more about its members.
+ORGANISING = frozenset({"mail_domain", "ip", "device", "card", "phone"})
+ORGANISED = ("mail", "network", "payment", "device", "custom")
+PROMPT = FAMILIES.index("prompt")
+
+
+def family(kind: str) -> str:
+    """The family of a kind; customers' own kinds are ``custom``."""
+    return _OF_KIND.get(kind, "custom")
+
+
+def organising(kind: str) -> bool:
+    """Whether an organisation explains that its accounts share one key of this kind."""
+    return kind in ORGANISING or kind.startswith("custom.")
+
+
+def by_family(per_kind: Float64s, kinds: tuple[str, ...], cap: float = FAMILY_CAP) -> Float64s:
+    """Nats by kind, shape (n, kinds), to nats by family, shape (n, FAMILIES): of each family the most telling kind."""
+    out = np.zeros((len(FAMILIES), len(per_kind))).T  # columns lie together: at millions of rows four times as fast
+    for place, kind in enumerate(kinds):
+        column = out[:, FAMILIES.index(family(kind))]
+        np.maximum(column, per_kind[:, place], out=column)
+    return np.minimum(out, cap)
+
+
+def families_of(kinds: tuple[str, ...]) -> Int64s:
+    """For each kind the place of its family in FAMILIES."""
+    return np.array([FAMILIES.index(family(kind)) for kind in kinds], np.int64)

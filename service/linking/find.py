@@ -1,0 +1,79 @@
+"""From sightings to judged groups: the whole way, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.domain.facts import Float64s, Int64s
+from service.linking.communities import communities, compact
+from service.linking.families import FAMILIES, PROMPT
+from service.linking.judge import Judge
+from service.linking.membership import SMALLEST, assign, rejoin
+from service.linking.pairs import Ties, candidates, ties
+from service.linking.sightings import Sightings
+from service.linking.surprise import surprise
+from service.linking.traits import Traits, traits
+
+TIED = 14.0  # nats, from which two accounts are tied: in a million accounts chance ties fewer than one each
+WORTH_PROMPTS = 1.5  # nats a member, of prompts or ...
+WORTH_IDENTITY = 8.0  # ... of all other families together, from which a group is looked into
+_IDENTITY = [i for i, name in enumerate(FAMILIES) if name not in ("prompt", "template", "name", "habit")]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Accounts:
+    """The accounts that are linked, as known at ``as_of``; arrays of shape (n,)."""
+
+    account: Int64s  # hash64 of the id, ascending
+    created: Int64s
+    country: Int64s  # small integer, 0: unknown
+    active_days: Int64s  # days with an exchange
+    as_of: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """Groups and what they were found from. ``group`` is (n,), -1 for accounts in none."""
+
+    seen: Sightings
+    surprise: Float64s
+    group: Int64s
+    ties: Ties
+    traits: Traits
+    score: Float64s  # (groups,) probability that each is a campaign
+
+
+def find(seen: Sightings, accounts: Accounts, standing: Int64s, judge: Judge, seed: int) -> Found:
+    """Groups of accounts that are one, judged.
+
+    ``standing`` of shape (n,) holds the known live campaigns' members, numbered from 0, -1 for all others: they are
+    where the search starts from, so that a campaign grows instead of being found anew.
+    """
+    weight = surprise(seen, accounts.country)
+    left, right = candidates(seen, weight, seed)
+    tied = ties(seen, weight, left, right)
+    strength = tied.strength
+    strong = strength >= TIED
+    tied = Ties(left[strong], right[strong], tied.families[strong])
+    group = communities(seen.n, tied.left, tied.right, strength[strong] - TIED + 1.0, seed)
+    group = _promising(seen, weight, compact(group, SMALLEST), accounts)
+    known = standing >= 0
+    group[known] = group.max(initial=-1) + 1 + standing[known]
+    group = compact(group, SMALLEST)
+    for step in (assign, rejoin, assign, assign):
+        if group.max(initial=-1) >= 0:
+            group = step(seen, weight, group)
+    judged = traits(seen, weight, group, accounts.created, accounts.active_days, accounts.as_of)
+    return Found(seen, weight, group, tied, judged, judge.score(judged))
+
+
+def _promising(seen: Sightings, weight: Float64s, group: Int64s, accounts: Accounts) -> Int64s:
+    """Only the groups that share more than an organisation explains: the others need no closer look."""
+    first = traits(seen, weight, group, accounts.created, accounts.active_days, accounts.as_of)
+    promising = first.unexplained[:, PROMPT] >= WORTH_PROMPTS
+    promising |= first.unexplained[:, _IDENTITY].sum(axis=1) >= WORTH_IDENTITY
+    number = np.full(len(promising) + 1, -1, np.int64)  # the last one is for -1
+    number[:-1][promising] = np.arange(np.count_nonzero(promising))
+    return number[group]

@@ -1,0 +1,182 @@
+"""Who belongs: for each account and group, how much likelier the account's keys are inside than outside.
+
+The sum over keys of log P(key | group) / P(key | rest), the account itself left out of the group, clipped by key and by
+family. The same test keeps members, drops strangers that one public prompt or one home address brought in, and admits
+newcomers. What an account does not share counts for prompts alone: whoever works for a campaign sends its prompts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from service.domain.facts import Float64s, Int64s
+from service.linking.communities import compact
+from service.linking.families import PROMPT, by_family, families_of
+from service.linking.sightings import Sightings, summed
+
+JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
+KEY_CAP = 6.0  # nats that one key says at most
+SMALLEST = 4  # accounts; fewer are no campaign
+PRIOR = 2.0  # accounts' worth of chance that a group's rates lean on
+ENRICHED = 0.5  # nats, below which a key says nothing for a group
+PROMPT_FLOOR = -6.0  # nats that not sharing a campaign's prompts takes away at most
+SAME = 0.35  # share of its own nats that a group must find in another one to be part of it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fits:
+    """How well accounts fit groups, one row per (account, group) with a key in common, ordered by both."""
+
+    account: Int64s
+    group: Int64s
+    families: Float64s  # (rows, FAMILIES) nats, clipped
+    raw: Float64s  # (rows,) nats, not clipped by family
+    size: Int64s  # (groups,) accounts in each
+
+    @property
+    def nats(self) -> Float64s:
+        """(rows,) in all."""
+        total: Float64s = self.families.sum(axis=1)
+        return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GroupKeys:
+    """Keys that two accounts or more of a group showed, and that say something for it; one row per (group, key)."""
+
+    group: Int64s
+    key: Int64s  # place among the keys; ascending
+    members: Int64s  # of the group, that showed it
+    size: Int64s  # (groups,)
+
+
+def group_keys(seen: Sightings, surprise: Float64s, group: Int64s) -> GroupKeys:
+    """The keys of each group; ``group`` of shape (n,) has -1 for accounts in none."""
+    groups = int(group.max(initial=-1)) + 1
+    size = np.bincount(group[group >= 0], minlength=groups)
+    mine = group[seen.account]
+    inside = mine >= 0
+    width = len(seen.degree)
+    code = np.sort(mine[inside] * width + seen.key[inside])
+    start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
+    members = np.diff(np.append(start, len(code)))
+    owner, key = code[start] // width, code[start] % width
+    chance = summed(seen.key, np.exp(-surprise), width) / np.maximum(seen.degree, 1)
+    telling = members >= 2
+    telling[telling] = np.log(members[telling] / size[owner[telling]] / chance[key[telling]]) > ENRICHED
+    owner, key, members = owner[telling], key[telling], members[telling]
+    order = np.argsort(key, kind="stable")
+    return GroupKeys(owner[order], key[order], members[order], size)
+
+
+def fits(seen: Sightings, surprise: Float64s, group: Int64s) -> Fits:
+    """How well every account fits every group that it shares a telling key with; ``group`` of shape (n,), -1: none."""
+    keys = group_keys(seen, surprise, group)
+    groups = len(keys.size)
+    row, entry = _meet(seen, keys)
+    account, owner = seen.account[row], keys.group[entry]
+    own = group[account] == owner
+    others, size = keys.members[entry] - own, keys.size[owner] - own
+    chance = np.exp(-surprise[row])
+    degree = seen.degree[seen.key[row]]
+    outside = np.minimum(chance * np.maximum(degree - keys.members[entry] + 1, 1) / degree, 1.0)
+    nats = np.clip(np.log((others + PRIOR * chance) / (size + PRIOR) / outside), 0.0, KEY_CAP)
+    nats[others < 1] = 0.0
+    code = account * groups + owner
+    order = np.argsort(code, kind="stable")
+    code, nats = code[order], nats[order]
+    kind = seen.kind[seen.key[row]][order]
+    start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
+    pair = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(code))))
+    width = len(seen.kinds)
+    per_kind = summed(pair * width + kind, nats, len(start) * width).reshape(-1, width)
+    who, of = code[start] // max(groups, 1), code[start] % max(groups, 1)
+    families = by_family(per_kind, seen.kinds)
+    is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
+    shared = np.bincount(pair[is_prompt], minlength=len(start)).astype(np.float64)
+    work = _prompt_work(seen, who, of, shared, group[who] == of, groups)
+    families[:, PROMPT] = np.maximum(np.minimum(families[:, PROMPT], work), PROMPT_FLOOR)
+    return Fits(who, of, families, per_kind.sum(axis=1), keys.size)
+
+
+def _meet(seen: Sightings, keys: GroupKeys) -> tuple[Int64s, Int64s]:
+    """All (row of ``seen``, row of ``keys``) with the same key."""
+    low = np.searchsorted(keys.key, np.arange(len(seen.degree) + 1))
+    count = np.diff(low)[seen.key]
+    rows = np.flatnonzero(count)
+    count = count[rows]
+    row = np.repeat(rows, count)
+    offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    return row, np.repeat(low[seen.key[rows]], count) + offset
+
+
+def _prompt_work(
+    seen: Sightings, account: Int64s, group: Int64s, shared: Float64s, member: Int64s, groups: int
+) -> Float64s:
+    """Log-likelihood ratio of how many of an account's prompts are the group's, members' rate against the rest's."""
+    places = [i for i, family in enumerate(families_of(seen.kinds).tolist()) if family == PROMPT]
+    if not places:
+        return np.full(len(account), np.inf)
+    sent = seen.shown[places].sum(axis=0).astype(np.float64)
+    total = sent[account]
+    inside, outside = np.flatnonzero(member), np.flatnonzero(~member.astype(bool))
+
+    def over(rows: Int64s, values: Float64s) -> Float64s:
+        return summed(group[rows], values[rows], groups)
+
+    rate = np.clip((over(inside, shared) + 0.2) / (over(inside, total) + 1.0), 1e-4, 0.95)
+    base = np.clip((over(outside, shared) + 0.5) / max(sent.sum(), 1.0), 1e-5, rate / 1.5)
+    unshared = np.maximum(total - shared, 0.0)
+    out: Float64s = shared * np.log(rate / base)[group] + unshared * np.log((1 - rate) / (1 - base))[group]
+    out[total == 0] = 0.0
+    return out
+
+
+def assign(seen: Sightings, surprise: Float64s, group: Int64s, join: float = JOIN) -> Int64s:
+    """Each account to the group that it fits best, -1 where none reaches ``join``; small groups dissolve."""
+    found = fits(seen, surprise, group)
+    nats = found.nats
+    order = np.lexsort((found.group, nats, found.account))
+    who = found.account[order]
+    best = order[np.concatenate([who[1:] != who[:-1], np.ones(min(1, len(who)), bool)])]
+    best = best[nats[best] >= join]
+    out = np.full(seen.n, -1, np.int64)
+    out[found.account[best]] = found.group[best]
+    return compact(out, SMALLEST)
+
+
+def rejoin(seen: Sightings, surprise: Float64s, group: Int64s) -> Int64s:
+    """Parts of one campaign put together: groups whose members find in each other what they have among themselves."""
+    found = fits(seen, surprise, group)
+    groups = len(found.size)
+    if groups < 2:
+        return group
+    mine = group[found.account]
+    member = mine >= 0
+    code = mine[member] * groups + found.group[member]
+    pairs, of = np.unique(code, return_inverse=True)
+    raw = summed(of, found.raw[member], len(pairs))
+    clipped = summed(of, found.nats[member], len(pairs))
+    one, other = pairs // groups, pairs % groups
+    own = np.zeros(groups)
+    own[one[one == other]] = raw[one == other]
+    size = found.size.astype(np.float64)
+    # A part of the same campaign that is half as large holds half of the sharing.
+    like = raw >= SAME * own[one] * np.minimum(1.0, size[other] / size[one])
+    near = clipped / size[one] >= 0.75 * JOIN
+    joins = set(zip(one[like & near].tolist(), other[like & near].tolist(), strict=True))
+    root = list(range(groups))
+
+    def find(place: int) -> int:
+        while root[place] != place:
+            root[place] = root[root[place]]
+            place = root[place]
+        return place
+
+    for a, b in sorted(joins):
+        if a < b and (b, a) in joins:
+            root[find(b)] = find(a)
+    number = np.array([find(place) for place in range(groups)] + [-1], np.int64)
+    return compact(number[group], SMALLEST)
