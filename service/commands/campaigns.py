@@ -35,6 +35,7 @@ from service.domain.errors import CampaignMerged, UnknownCampaign, UsageError
 from service.domain.requests import Page
 from service.keys.kinds import KINDS
 from service.report.campaign_page import campaign_page
+from service.report.words import count_of
 from service.usecases.campaigns import CampaignFile, GetCampaign, ListCampaignMembers, ListCampaigns
 
 PAGE = 1000
@@ -145,7 +146,7 @@ def show_command(run: Run, campaign_id: str, form: str, out: Path | None) -> Non
     elif run.as_json:
         run.done(body)
     elif form == "json":
-        click.echo(_json(body))
+        click.echo(_json(body).decode())
     elif form == "html":
         click.echo(page)
     else:
@@ -167,9 +168,8 @@ def members_command(run: Run, campaign_id: str, out: Path | None) -> None:
     rows = [member_body(member) for member in found]
     if out is not None:
         write_table(out, MEMBERS, rows)
-        run.done(
-            {"campaign_id": campaign_id, "members": len(rows), "out": str(out)}, f"{out} has {len(rows):,} members"
-        )
+        text = f"{out} has {count_of(len(rows), 'member')}"
+        run.done({"campaign_id": campaign_id, "members": len(rows), "out": str(out)}, text)
         return
     run.done({"campaign_id": campaign_id, "members": len(rows), "accounts": rows})
     if not run.as_json:
@@ -251,7 +251,7 @@ def export_command(run: Run, campaign_id: str, out: Path) -> None:
             "indicators": made.keys,
             "bytes": len(made.data),
         },
-        f"{out} has {made.keys:,} indicators of campaign {campaign_id}",
+        f"{out} has {count_of(made.keys, 'indicator')} of campaign {campaign_id}",
     )
 
 

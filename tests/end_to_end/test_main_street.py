@@ -181,13 +181,6 @@ def test_an_erased_account_is_unknown_and_its_keys_link_nobody(server: RunningSe
     assert [link for link in after.links if link.key_type == "device"] == []
 
 
-def test_campaign_calls_say_what_is_missing(server: RunningServer) -> None:
-    done = server.gatehouse("campaigns", "list", check=False)
-    assert done.returncode == 1
-    assert "not in this version yet" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
 def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: Path) -> None:
     server = start_server(home)
     try:
