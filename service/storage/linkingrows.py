@@ -20,43 +20,39 @@ from service.domain.facts import Float32s, Int32s
 from service.storage import layouts
 from service.storage.memory import Memory
 from service.storage.segments import SCHEMA, Segments
-from service.storage.sql import Int64s, Row, blocks, cursor_of, encoded, rendered, run
+from service.storage.sql import Int64s, Row, blocks, cursor_of, run
 
 TOGETHER = 200_000  # live exchanges of one table
 
 
-def link_rows(connection: Connection, as_of: int) -> tuple[Int64s, Int64s, Int32s, Int64s]:
+def link_rows(connection: Connection, as_of: int, since: int) -> tuple[Int64s, Int64s, Int32s, Int64s]:
     """See ``Store.link_rows``."""
-    table = integers(
-        connection, "SELECT account, key, kind, learned_at FROM links WHERE learned_at <= :as_of", 4, as_of
-    )
+    columns, condition = ("account", "key", "kind", "learned_at"), (since, as_of)
+    read = _copied if connection.dialect.name == "postgresql" else _iterated
+    table = read(connection, columns, "links", condition)
     return table[:, 0].copy(), table[:, 1].copy(), table[:, 2].astype(np.int32), table[:, 3].copy()
 
 
-def integers(connection: Connection, sql: str, width: int, as_of: int) -> Int64s:
-    """All rows of ``width`` integers, shape (n, width): what the driver makes into tuples costs five times as much."""
-    if connection.dialect.name == "postgresql":
-        return _copied(connection, sql, width, as_of)
+def _iterated(connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int]) -> Int64s:
+    """Integers of all rows learned after one moment and by another, shape (n, columns)."""
     cursor = cursor_of(connection)
-    cursor.execute(rendered(sql, "sqlite"), encoded({"as_of": as_of}, "sqlite"))
-    parts: list[Int64s] = [np.empty((0, width), np.int64)]
-    while rows := cursor.fetchmany(200_000):
-        parts.append(np.fromiter(chain.from_iterable(rows), np.int64, len(rows) * width).reshape(-1, width))
+    cursor.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE learned_at > ? AND learned_at <= ?", learned)
+    rows = np.fromiter(chain.from_iterable(cursor), np.int64).reshape(-1, len(columns))
     cursor.close()
-    return np.concatenate(parts)
+    return rows
 
 
-def _copied(connection: Connection, sql: str, width: int, as_of: int) -> Int64s:
-    """PostgreSQL's binary copy of eight-byte columns has rows of one length, which numpy reads as they are."""
-    listed, rest = sql.removeprefix("SELECT ").split(" FROM ", 1)
-    wide = ", ".join(f"{name}::bigint" for name in listed.split(", "))
-    query = f"COPY (SELECT {wide} FROM {rest}) TO STDOUT (FORMAT BINARY)".replace(":as_of", str(int(as_of)))
-    with cursor_of(connection) as cursor, cursor.copy(query.encode()) as copy:
+def _copied(connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int]) -> Int64s:
+    """The same by PostgreSQL's binary copy: rows of eight-byte columns have one length, and numpy takes them as is."""
+    wide = ", ".join(f"{name}::bigint" for name in columns)
+    query = f"SELECT {wide} FROM {table} WHERE learned_at > %s AND learned_at <= %s"
+    query = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
+    with cursor_of(connection) as cursor, cursor.copy(query.encode(), learned) as copy:
         data = b"".join(bytes(piece) for piece in copy)
-    header = 11 + 4 + 4 + struct.unpack(">i", data[15:19])[0]  # signature, flags, and an extension of that length
-    row = np.dtype([("columns", ">i2"), *((f"{part}{i}", kind) for i in range(width) for part, kind in _FIELD)])
-    body = np.frombuffer(data, row, (len(data) - header - 2) // row.itemsize, header)
-    return np.stack([body[f"v{i}"].astype(np.int64) for i in range(width)], axis=1)
+    begin = 19 + struct.unpack(">i", data[15:19])[0]  # a signature, flags, and an extension of that length
+    row = np.dtype([("count", ">i2"), *((f"{part}{i}", kind) for i in range(len(columns)) for part, kind in _FIELD)])
+    body = np.frombuffer(data, row, (len(data) - begin - 2) // row.itemsize, begin)
+    return np.stack([body[f"v{i}"].astype(np.int64) for i in range(len(columns))], axis=1)
 
 
 _FIELD = (("l", ">i4"), ("v", ">i8"))
@@ -131,12 +127,13 @@ def campaign_rows(
     )
     every = accounts is None or keys is None
     concerned = sorted({row[1] for row in members} | {row[1] for row in held})
-    newest = "s.at = (SELECT max(x.at) FROM campaign_states x WHERE x.campaign = s.campaign AND x.at <= :as_of)"
+    newest = "s.at = (SELECT max(x.at) FROM campaign_states x WHERE x.campaign = c.campaign AND x.at <= :as_of)"
     states = (
         _some(
             connection,
-            "SELECT s.campaign, s.at, s.state, s.score, s.members FROM campaign_states s",
-            [] if every else ["s.campaign IN @campaigns"],
+            "SELECT s.campaign, s.at, s.state, s.score, s.members "
+            "FROM campaigns c JOIN campaign_states s ON s.campaign = c.campaign",
+            [] if every else ["c.campaign IN @campaigns"],
             [] if as_of is None else [newest],
             {**known, **({} if every else {"campaigns": concerned})},
         )

@@ -285,10 +285,10 @@ class Store:
         with snapshot(self.engine) as connection:
             return linkingrows.campaign_rows(connection, accounts, keys, as_of)
 
-    def link_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int32s, Int64s]:
-        """All links learned by ``as_of`` as (account, key, kind, learned), any order; 28 bytes each."""
+    def link_rows(self, as_of: int, since: int = -(2**62)) -> tuple[Int64s, Int64s, Int32s, Int64s]:
+        """Links learned after ``since`` and by ``as_of`` as (account, key, kind, learned), any order; 28 bytes each."""
         with snapshot(self.engine) as connection:
-            return linkingrows.link_rows(connection, as_of)
+            return linkingrows.link_rows(connection, as_of, since)
 
     def signup_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int64s, Float32s]:
         """All signups learned by ``as_of`` as (account, created_at, learned_at, profile), by account."""
@@ -298,8 +298,8 @@ class Store:
     def usage_rows(self, as_of: int, since: int | None = None, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
         """Exchanges learned after ``since`` and by ``as_of``, in tables of up to about a million, any order.
 
-        ``columns`` of a segment (``segments.SCHEMA``), none given: all. Raises DatabaseProblem where an erasure takes a file away
-        meanwhile: begin again.
+        ``columns`` of a segment (``segments.SCHEMA``), none given: all. Raises DatabaseProblem where an erasure takes a
+        file away meanwhile: begin again.
         """
         with snapshot(self.engine) as connection:
             yield from linkingrows.usage_rows(connection, self.segments, as_of, since, columns)
