@@ -13,6 +13,7 @@ import numpy as np
 
 from training.simulate.habits import FRAMEWORKS, Habits
 from training.simulate.members import Crowd
+from training.simulate.population import CAMPAIGN
 from training.simulate.rng import Bools, Floats, Ints, Words, generator, mix, pair, salt
 
 COMMON_PROMPTS = 300  # greetings, tests and examples that anybody sends
@@ -80,7 +81,7 @@ def prompt_law(crowd: Crowd) -> PromptLaw:
     count = len(sizes)
     personal = rng.uniform(0.3, 1.7, crowd.population.size)  # members differ in how much of the group's work they carry
     return PromptLaw(
-        prompt=np.minimum(crowd.share("prompt") * personal, 0.95),
+        prompt=np.minimum(_work(crowd) * personal, 0.95),
         template=np.minimum(crowd.share("template") * personal, 0.95),
         group=crowd.population.group,
         list_size=np.maximum(sizes, 5).astype(np.int64),
@@ -89,6 +90,16 @@ def prompt_law(crowd: Crowd) -> PromptLaw:
         reworded=rng.uniform(0.1, 0.9, count),
         salt=salt(crowd.seed, "prompts"),
     )
+
+
+def _work(crowd: Crowd) -> Floats:
+    """Share of each account's exchanges from its group's list.
+
+    All of a campaign's accounts take part in its work: one that shares neither an identity nor work is not of it.
+    """
+    table = np.array([one.prompt if group.kind == CAMPAIGN else 0.0 for group, one in crowd.groups] + [0.0])
+    work: Floats = np.maximum(crowd.share("prompt"), table[crowd.population.group])
+    return work
 
 
 def _skewed(rng: np.random.Generator, count: Ints) -> Words:
