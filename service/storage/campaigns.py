@@ -159,7 +159,7 @@ def evidence(connection: Connection, campaign_id: str) -> CampaignEvidence:
 
 def evidence_text(said: CampaignEvidence) -> str:
     """Evidence as it is stored."""
-    return orjson.dumps(said).decode()
+    return orjson.dumps(said, option=orjson.OPT_SERIALIZE_NUMPY).decode()  # runs count in numpy's numbers
 
 
 def evidence_of(text: str) -> CampaignEvidence:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import count
+from typing import Any
 
 import numpy as np
 
+from service.domain.campaigns import CampaignEvidence, CampaignState
 from service.domain.codes import code32, hash64, hash64_many
+from service.domain.detection import CampaignKeys, FoundCampaign
 from service.domain.enums import Decision, Purpose, Verdict
 from service.domain.facts import LinkFacts, OwnLinkFacts, PaymentFacts, SignalFacts, SignupFacts, UsageFacts
 from service.domain.profile import PROFILE
@@ -198,3 +202,36 @@ def rows_of(history: History) -> dict[str, list[tuple[float, ...]]]:
 
 def _sorted(*columns: np.ndarray) -> list[tuple[float, ...]]:
     return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def found_campaign(
+    campaign_id: str,
+    members: Sequence[str],
+    *,
+    score: float = 0.97,
+    state: CampaignState = CampaignState.DETECTED,
+    surely: float = 0.9,
+    keys: Mapping[str, float] | None = None,
+    **more: Any,
+) -> FoundCampaign:
+    """A campaign as a run finds it; ``keys``: name to weight."""
+    accounts = hash64_many(list(members))
+    weights = {} if keys is None else keys
+    held = CampaignKeys(
+        hash64_many(list(weights)),
+        np.full(len(weights), code32("card"), np.int32),
+        np.array(list(weights.values()), np.float64),
+        np.ones(len(weights), bool),
+        np.full(len(weights), 2, np.int8),
+    )
+    return FoundCampaign(
+        campaign_id,
+        accounts,
+        np.full(len(accounts), surely, np.float32),
+        ["card,device"] * len(accounts),
+        score,
+        state,
+        more.pop("evidence", CampaignEvidence(as_of=START)),
+        held,
+        **more,
+    )

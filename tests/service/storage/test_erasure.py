@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from service.domain.campaigns import CampaignEvidence, ReviewAction, ReviewAsked
 from service.domain.codes import hash64
+from service.domain.enums import Verdict
 from service.domain.errors import UnknownAccount
+from service.domain.raw import Label
 from service.domain.time import DAY
 from service.storage.arrivals import CONFLICT, NEW, Arrival
 from service.storage.store import Store
@@ -17,6 +21,7 @@ from tests.service.storage.factories import (
     START,
     arrival,
     assessment,
+    found_campaign,
     ints,
     own_link,
     payment,
@@ -123,3 +128,46 @@ def test_an_account_never_heard_of_cannot_be_erased(store: Store) -> None:
     with pytest.raises(UnknownAccount):
         store.erase("nobody", "asked for it", LATER)
     assert store.write([arrival(START, signups=signup("nobody"))])[0].signups.tolist() == [NEW]
+
+
+def test_campaigns_forget_the_account_and_count_it_no_more(store: Store) -> None:
+    filled(store)
+    gone, stays = hash64("gone"), hash64("stays")
+    evidence = CampaignEvidence(
+        typical_accounts=(gone, stays), edges=((gone, stays, 3.0, "card"), (stays, 7, 2.0, "card")), as_of=START
+    )
+    number = store.begin_detection(START + DAY, "host", START + DAY)
+    found = [
+        found_campaign("c-1", ["gone", "stays"], evidence=evidence),
+        found_campaign("c-2", ["gone"], evidence=evidence),
+    ]
+    store.record_detection(found, run=number, as_of=START + DAY)
+    store.put_linking_cache("pairs", b"gone's keys", START)
+    asked = ReviewAsked("c-2", ReviewAction.REFUTE, "ann", "why", account_ids=("gone",))
+    store.review(asked, at=START + 2 * DAY, two_above=100)
+    before = store.campaign("c-1")
+    store.erase("gone", "asked for it", LATER)
+    for campaign_id in ("c-1", "c-2"):
+        kept = store.campaign_evidence(campaign_id)
+        assert (kept.typical_accounts, kept.edges) == ((stays,), ((stays, 7, 2.0, "card"),))
+    rows = store.campaign_rows()
+    assert rows.member_account.tolist() == [stays]
+    assert len(store.standing(LATER).barred_account) == 0
+    after = store.campaign("c-1")
+    assert (before.members, after.members, store.campaign("c-2").members) == (2, 1, 0)
+    assert after.revision > before.revision
+    assert set(rows.state_members.tolist()) == {0, 1}
+    assert store.member_accounts("c-1")[1] == ["stays"]
+    assert store.linking_cache("pairs") is None
+    with store.engine.connect() as connection:
+        (detail,) = connection.exec_driver_sql("SELECT detail FROM audit").scalars()
+    assert json.loads(detail)["campaign_memberships"] == 2
+    store.record_detection(found, run=number, as_of=LATER)
+    store.record_labels([Label("gone", Verdict.FRAUD, LATER, "ann", campaign_id="c-1")])
+    assert store.member_accounts("c-1")[1] == ["stays"]
+
+
+def test_an_account_that_labels_alone_have_named_can_be_erased(store: Store) -> None:
+    store.record_labels([Label("named", Verdict.FRAUD, START, "ann", campaign_id="ring")])
+    store.erase("named", "asked for it", LATER)
+    assert store.campaign("ring").members == 0

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine
 
+from service.domain.campaigns import CampaignState
+from service.domain.codes import hash64
+from service.domain.enums import Verdict
 from service.domain.errors import DatabaseProblem
+from service.domain.raw import Label
 from service.storage.database import opened
-from service.storage.schema import SchemaState, check, ensure, upgrade
+from service.storage.schema import SchemaState, _config, check, ensure, upgrade
 from service.storage.store import open_store
 from service.storage.tables import metadata
 
@@ -42,6 +47,36 @@ def test_the_migrations_lead_to_the_tables_of_the_code(engine: Engine) -> None:
         names = connection.dialect.get_table_names(connection)
     assert set(metadata.tables) | {"alembic_version"} == set(names)
     engine.dispose()
+
+
+def test_campaigns_that_labels_had_named_keep_their_members(database_url: str, engine: Engine, tmp_path: Path) -> None:
+    with engine.begin() as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        said = "INSERT INTO campaigns (campaign_id, state, origin, created_at) VALUES "
+        connection.exec_driver_sql(said + "('ring', 'confirmed', 'label', 5), ('empty', 'suspected', 'label', 6)")
+        for name, verdict, learned, retracted in (
+            ("a", "fraud", 5, "NULL"),
+            ("b", "fraud", 9, "NULL"),
+            ("c", "fraud", 7, "8"),
+            ("d", "legitimate", 7, "NULL"),
+        ):
+            connection.exec_driver_sql(
+                "INSERT INTO labels (account, analyst, decided_at, account_id, verdict, learned_at, campaign_id, "
+                f"retraction_learned_at) VALUES ({hash64(name)}, 'ann', {learned}, '{name}', '{verdict}', {learned}, "
+                f"'ring', {retracted})"
+            )
+    store = open_store(database_url, segments=str(tmp_path / "segments"), upgrading=True)
+    ring, empty = store.campaign("ring"), store.campaign("empty")
+    assert (ring.state, ring.members, ring.created_at, ring.updated_at) == (CampaignState.CONFIRMED, 2, 5, 9)
+    assert (empty.state, empty.members) == (CampaignState.SUSPECTED, 0)
+    assert [(each.account_id, each.joined_at) for each in store.list_members("ring").items] == [("a", 5), ("b", 9)]
+    rows = store.campaign_rows(as_of=8)
+    assert rows.state_members[rows.state_campaign == hash64("ring")].tolist() == [1]
+    store.record_labels([Label("e", Verdict.FRAUD, 20, "ann", campaign_id="ring")])
+    assert (store.campaign("ring").members, store.campaign("ring").state) == (3, CampaignState.CONFIRMED)
+    store.close()
 
 
 _CHILD = """
