@@ -14,6 +14,7 @@ class LinkSummary:
     key_type: str
     linked: int  # other accounts on its most shared key of this kind; counted up to 256
     confirmed: int  # of the accounts on one key, those confirmed as fraud by then
+    campaign_id: str | None = None  # the assessment's, where a key of this kind speaks for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Assessment:
     features: bytes  # little-endian float32 row in the model's feature order; reasons are recomputed from it
     links: tuple[LinkSummary, ...] = ()
     rules: tuple[str, ...] = ()  # codes of policy rules that raised the decision
-    campaign_id: str | None = None  # None: in no campaign above the evidence threshold
+    campaign_id: str | None = None  # it belongs, or is clearly tied, to; None: no campaign above the evidence threshold
     degraded: tuple[str, ...] = ()  # sources that could not be read in time
     request_id: str | None = None  # None: made by a job
     request_content: int = 0  # hash of the request as said; tells a repeat from a conflict

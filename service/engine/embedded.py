@@ -8,6 +8,7 @@ import numpy as np
 
 from service.domain.codes import code32
 from service.features.columns import Columns, Int64s
+from service.tiles.campaigns import fold_campaigns
 from service.tiles.fold import fold_payments, fold_usage, search
 from service.tiles.history import History
 from service.tiles.sharing import fold_sharing
@@ -33,6 +34,7 @@ def columns(
         usage=fold_usage(history.usage, account, as_of),
         payments=fold_payments(history.payments, account, as_of),
         sharing=fold_sharing(history, account, as_of, [code32(kind) for kind in kinds]),
+        campaigns=fold_campaigns(history, account, as_of),
         signals={name: latest_signal(history, name, account, as_of) for name in signal_names},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -11,11 +11,20 @@ from numpy.typing import NDArray
 from service.domain.codes import hash64, mix64
 from service.domain.profile import PROFILE, PROFILE_INDEX
 from service.domain.time import DAY, HOUR
-from service.features import custom, identity, linkage, payment, usage
+from service.features import campaign, custom, identity, linkage, payment, usage
 from service.features.columns import Columns, Int64s
 from service.features.feature import Feature
 
-FEATURES: tuple[Feature, ...] = (*identity.FEATURES, *payment.FEATURES, *usage.FEATURES, *linkage.FEATURES)
+FEATURES: tuple[Feature, ...] = (
+    *identity.FEATURES,
+    *payment.FEATURES,
+    *usage.FEATURES,
+    *linkage.FEATURES,
+    *campaign.FEATURES,
+)
+
+# What rules read and no model learns from: it knows the verdict on the account itself, which a model is to tell.
+RULED: tuple[Feature, ...] = campaign.RULED
 
 CUSTOM_KIND = "custom."
 
@@ -34,6 +43,15 @@ def by_name(names: Sequence[str]) -> tuple[Feature, ...]:
     if missing:
         raise KeyError(f"this version has no feature named {', '.join(missing)}")
     return tuple(there[name] for name in names)
+
+
+def for_rules(names: Iterable[str], model: Sequence[str]) -> tuple[Feature, ...]:
+    """The features called ``names`` that a model with the features called ``model`` does not compute anyway.
+
+    Names that this version does not have are left out: a rule on such a feature holds nowhere.
+    """
+    there = {feature.name: feature for feature in (*FEATURES, *RULED)}
+    return tuple(there[name] for name in dict.fromkeys(names) if name in there and name not in model)
 
 
 def signal_names_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -104,6 +122,35 @@ class _ProbeSharing:
         return (seed % np.uint64(9)).astype(np.int64)
 
 
+class _ProbeCampaigns:
+    """The same per measure; every third row belongs to a campaign, every third is tied to one."""
+
+    _VALUES: Mapping[str, tuple[float, ...]] = {
+        "belongs": (1,),
+        "score": (0.9, 0.99, np.nan, 0.97),
+        "membership": (0.6, 1.0, np.nan, 0.8),
+        "members": (2, 350, 1, 40),
+        "confirmed": (0, 1, 0, 1, 0),
+        "tie": (0.7, 5.5, 13.0, 20.25),
+        "tie_private": (0, 1, 2, 4, 1),
+        "tie_families": (0, 1, 2, 3, 5),
+        "tie_grade": (0, 1, 2),
+        "tie_confirmed": (0, 0, 1, 0, 1),
+        "verdict": (0, 0, 1, 0, 0, 2, 0),
+    }
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self.campaign = np.zeros(n, np.int64)
+        self.tied_probe = self.tied_kind = np.empty(0, np.int64)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        row = np.arange(self._n)
+        values = np.array(self._VALUES[name])
+        concerned = row % 3 > 0 if name == "verdict" else row % 3 == (2 if name.startswith("tie") else 1)
+        return np.where(concerned, values[(row // 3) % len(values)], 0.0)
+
+
 def probe_columns(signal_names: Sequence[str] = (), n: int = 48) -> Columns:
     """The fixed probe set: ``n`` rows that reach every branch of a feature (unknown, zero, some, many)."""
     row = np.arange(n, dtype=np.int64)
@@ -121,4 +168,4 @@ def probe_columns(signal_names: Sequence[str] = (), n: int = 48) -> Columns:
     }
     signals32 = {name: values.astype(np.float32) for name, values in signals.items()}
     windows = _ProbeWindows(n, as_of)
-    return Columns(row, as_of, created, known, facts, windows, windows, _ProbeSharing(n), signals32)
+    return Columns(row, as_of, created, known, facts, windows, windows, _ProbeSharing(n), _ProbeCampaigns(n), signals32)

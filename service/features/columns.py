@@ -32,6 +32,29 @@ class Shared(Protocol):
         ...
 
 
+class Belongs(Protocol):
+    """What campaigns the accounts belonged or were tied to."""
+
+    @property
+    def campaign(self) -> Int64s:
+        """Shape (n,); its number; 0: none."""
+        ...
+
+    @property
+    def tied_probe(self) -> Int64s:
+        """Rows (probe, kind): one of the account's keys of that kind speaks for its campaign; shape (ties,)."""
+        ...
+
+    @property
+    def tied_kind(self) -> Int64s:
+        """Codes of the kinds, shape (ties,)."""
+        ...
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Shape (n,); NaN: unknown."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """One row per (account, as_of). Nothing in it was learned after its row's ``as_of``."""
@@ -44,6 +67,7 @@ class Columns:
     usage: Windowed
     payments: Windowed
     sharing: Shared
+    campaigns: Belongs
     signals: Mapping[str, Column]  # the customer's own numbers: latest value learned; NaN: none yet
 
     def __len__(self) -> int:
@@ -56,6 +80,10 @@ class Columns:
     def shared(self, kind: str, measure: str) -> Int64s:
         """``keys``, ``others_<window>``, ``fraud`` or ``legitimate`` of a kind of link key; counted up to 256."""
         return self.sharing.column(code32(kind), measure)
+
+    def campaign(self, measure: str) -> NDArray[np.float64]:
+        """One of the fold's ``MEASURES`` (``tiles/campaigns.py``); 0 where the account is in no live campaign."""
+        return self.campaigns.column(measure)
 
     def signal(self, name: str) -> Column:
         """The customer's own number; NaN: not told yet."""

@@ -22,6 +22,8 @@ WINDOW_TEXT = {
 
 # Reason codes; policy/reasons.py has the texts for each.
 CONFIRMED_LINK = "confirmed_link"  # shares a key with accounts confirmed as fraud
+CAMPAIGN_MEMBER = "campaign_member"  # belongs to a campaign
+CAMPAIGN_TIE = "campaign_tie"  # its keys tie it to a campaign that it is not known to belong to
 SHARED_KEY = "shared_key"  # shares keys with many or sudden other accounts
 MAIL = "mail"
 NAME = "name"
@@ -41,6 +43,8 @@ CUSTOMER_LINK = "customer_link"
 
 REASON_CODES = (
     CONFIRMED_LINK,
+    CAMPAIGN_MEMBER,
+    CAMPAIGN_TIE,
     SHARED_KEY,
     MAIL,
     NAME,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import numpy as np
@@ -71,6 +71,11 @@ class Policy:
             "limits": [list(limit) for limit in self.limits],
         }
 
+    def with_rules(self, rules: Sequence[Rule]) -> Policy:
+        """The same with those of ``rules`` that it has none of that code for."""
+        there = {rule.code for rule in self.rules}
+        return replace(self, rules=(*self.rules, *(rule for rule in rules if rule.code not in there)))
+
     @property
     def version(self) -> str:
         """A short hash of everything that decides."""
@@ -92,25 +97,38 @@ class Decided:
 
 def levels(policy: Policy, scores: Float64s, matrix: Float32s, features: Sequence[str]) -> NDArray[np.int64]:
     """The place in ``LEVELS`` of each row's decision, shape (n,). A score equal to a threshold stays below it."""
-    out = np.searchsorted(np.asarray(policy.thresholds), scores, "left").astype(np.int64)
-    for rule in policy.rules:
-        held = rule.holds(matrix, features)
-        out[held] = np.maximum(out[held], SEVERITY[rule.minimum])
-    return out
+    return _levels(policy, scores, _held(policy, matrix, features))
 
 
 def decide(policy: Policy, scores: Float64s, matrix: Float32s, features: Sequence[str]) -> Decided:
     """Decisions for calibrated ``scores`` (n,) of the rows of ``matrix`` (n, len(features))."""
-    decisions = tuple(LEVELS[level] for level in levels(policy, scores, matrix, features))
-    held = [(rule.code, rule.holds(matrix, features)) for rule in policy.rules]
+    held = _held(policy, matrix, features)
+    decisions = tuple(LEVELS[level] for level in _levels(policy, scores, held))
+    codes: list[tuple[str, ...]] = [()] * len(decisions)
+    for rule, holds in held:
+        for row in np.flatnonzero(holds).tolist():
+            codes[row] = (*codes[row], rule.code)
     return Decided(
         decision=decisions,
         limit=tuple(
             _tier(policy, float(score)) if decision is Decision.THROTTLE else None
             for decision, score in zip(decisions, scores, strict=True)
         ),
-        rules=tuple(tuple(code for code, holds in held if holds[i]) for i in range(len(decisions))),
+        rules=tuple(codes),
     )
+
+
+def _held(policy: Policy, matrix: Float32s, features: Sequence[str]) -> list[tuple[Rule, NDArray[np.bool_]]]:
+    """The rules that hold for any row, in the policy's order, each with where it does."""
+    asked = [(rule, rule.holds(matrix, features)) for rule in policy.rules]
+    return [(rule, holds) for rule, holds in asked if holds.any()]
+
+
+def _levels(policy: Policy, scores: Float64s, held: Sequence[tuple[Rule, NDArray[np.bool_]]]) -> NDArray[np.int64]:
+    out = np.searchsorted(np.asarray(policy.thresholds), scores, "left").astype(np.int64)
+    for rule, holds in held:
+        out[holds] = np.maximum(out[holds], SEVERITY[rule.minimum])
+    return out
 
 
 def _tier(policy: Policy, score: float) -> str:

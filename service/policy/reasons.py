@@ -32,6 +32,10 @@ class ReasonText:
 
 TEXTS: dict[str, ReasonText] = {
     codes.CONFIRMED_LINK: ReasonText("Linked to accounts that analysts have judged", _CUSTOMER_GENERAL),
+    codes.CAMPAIGN_MEMBER: ReasonText("Belongs to a campaign", _CUSTOMER_GENERAL),
+    codes.CAMPAIGN_TIE: ReasonText(
+        "Tied to a campaign by what it shares", "Some details of this account are also used by other accounts."
+    ),
     codes.SHARED_KEY: ReasonText(
         "Shares details with other accounts", "Some details of this account are also used by other accounts."
     ),

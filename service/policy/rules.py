@@ -93,3 +93,48 @@ LADDERS: tuple[tuple[Rule, ...], ...] = tuple(
     tuple(_confirmed(kind, at_least, what) for at_least in RUNGS)
     for kind, what in (("card", "card"), ("device", "device"), ("phone", "phone number"), ("mailbox", "mailbox"))
 )
+
+# In every policy, whatever model it came with: they rest on the evidence threshold of campaigns, not on a share of
+# accounts that a trainer measured. The levels are worked out in ``features/campaign.py``, by which a person who found
+# the account legitimate is heard first.
+CAMPAIGN_RULES: tuple[Rule, ...] = tuple(
+    Rule(code, feature, "==", float(level), minimum, text)
+    for code, feature, level, minimum, text in (
+        ("campaign_member", "campaign_member_level", 1, Decision.CHALLENGE, "belongs to a detected campaign"),
+        (
+            "campaign_member_beyond_doubt",
+            "campaign_member_level",
+            2,
+            Decision.THROTTLE,
+            "belongs to a campaign beyond doubt: by its evidence (0.99 or more), or because analysts confirmed both",
+        ),
+        (
+            "campaign_member_unreviewed",
+            "campaign_member_level",
+            3,
+            Decision.REVIEW,
+            "belongs to a campaign that analysts confirmed, and nobody has judged the account itself yet",
+        ),
+        (
+            "campaign_tie",
+            "campaign_tie_level",
+            1,
+            Decision.CHALLENGE,
+            "has a key that hardly anybody but a detected campaign has, and another cue of that campaign",
+        ),
+        (
+            "campaign_tie_strong",
+            "campaign_tie_level",
+            2,
+            Decision.THROTTLE,
+            "has many keys of a detected campaign, of several kinds (12 nats or more), or those of a confirmed one",
+        ),
+        (
+            "campaign_tie_confirmed",
+            "campaign_tie_level",
+            3,
+            Decision.REVIEW,
+            "has keys of a campaign that analysts confirmed, and nobody has judged the account itself yet",
+        ),
+    )
+)

@@ -52,9 +52,7 @@ def insert_assessments(connection: Connection, made: Sequence[Assessment], on_co
         "policy_version": [a.policy_version for a in made],
         "feature_fingerprint": [a.feature_fingerprint for a in made],
         "features": [a.features for a in made],
-        "links": [
-            json.dumps([[k.key_type, k.linked, k.confirmed] for k in a.links]) if a.links else "[]" for a in made
-        ],
+        "links": [json.dumps([_link(each) for each in a.links]) if a.links else "[]" for a in made],
         "rules": [json.dumps(a.rules) if a.rules else "[]" for a in made],
         "degraded": [json.dumps(a.degraded) if a.degraded else "[]" for a in made],
         "campaign_id": [a.campaign_id for a in made],
@@ -62,6 +60,12 @@ def insert_assessments(connection: Connection, made: Sequence[Assessment], on_co
         "request_content": [a.request_content for a in made],
     }
     insert(connection, assessments, rows, on_conflict)
+
+
+def _link(link: LinkSummary) -> list[str | int]:
+    """A campaign comes last, and only where there is one: so read those that were kept before there were campaigns."""
+    said: list[str | int] = [link.key_type, link.linked, link.confirmed]
+    return said if link.campaign_id is None else [*said, link.campaign_id]
 
 
 def _record(row: Row) -> Assessment:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.domain.facts import Int32s
+from service.storage.belonging import AllCampaigns
 from service.storage.listing import accounts as known_accounts
 from service.storage.memory import Memory
 from service.storage.reading import payment_history, signal_rows, signed_up
@@ -57,10 +58,11 @@ def histories(connection: Connection, memory: Memory, rows: int, accounts: Int64
         *columns_of(run(connection, "SELECT account, verdict, start_at, end_at FROM verdict_spans"), 4)
     )
     links = _links(connection, len(wanted))
+    campaigns = AllCampaigns(connection)
     at, size = 0, _FIRST_CHUNK
     while at < len(wanted):
         chunk = _Chunk(wanted[at : at + size], every=every)
-        history = _read(connection, memory, chunk, links, spans)
+        history = _read(connection, memory, chunk, links, spans, campaigns)
         yield history
         at += len(chunk.accounts)
         # Account keys are hashes, so any range of them is a fair sample of what an account has.
@@ -68,7 +70,14 @@ def histories(connection: Connection, memory: Memory, rows: int, accounts: Int64
         size = int(min(max(rows / per_account, 500), 50 * size))
 
 
-def _read(connection: Connection, memory: Memory, chunk: _Chunk, links: _Links, spans: VerdictSpans) -> History:
+def _read(
+    connection: Connection,
+    memory: Memory,
+    chunk: _Chunk,
+    links: _Links,
+    spans: VerdictSpans,
+    campaigns: AllCampaigns,
+) -> History:
     where, values = chunk.where, chunk.parameters
     found = run(
         connection,
@@ -83,7 +92,8 @@ def _read(connection: Connection, memory: Memory, chunk: _Chunk, links: _Links, 
     of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
     usage, payments = merged(used, of), payment_history(paid, of)
     own = links.own(chunk)
-    sharing = links.on(np.unique(own.key))
+    keys = np.unique(own.key)
+    sharing = links.on(keys)
     under = np.isin(sharing.account, spans.account)
     marked = KeyRows(sharing.key[under], sharing.account[under], sharing.learned[under])
     told = np.isin(spans.account, marked.account) | chunk.has(spans.account)
@@ -96,6 +106,7 @@ def _read(connection: Connection, memory: Memory, chunk: _Chunk, links: _Links, 
         sharing=sharing,
         marked=marked,
         spans=VerdictSpans(spans.account[told], spans.verdict[told], spans.start[told], spans.end[told]),
+        campaigns=campaigns.of(chunk.accounts, keys),
     )
 
 

@@ -16,6 +16,14 @@ from sqlalchemy import Connection
 
 from service.domain.time import HOUR, WEEK
 from service.storage import layouts
+from service.storage.belonging import (
+    ANY_CAMPAIGN,
+    POSTGRES_MEMBERS,
+    SQLITE_KEYS,
+    SQLITE_MEMBERS,
+    campaign_facts,
+    postgres_keys,
+)
 from service.storage.memory import Memory
 from service.storage.sql import Int64s, Row, columns_of, encoded, rendered, run
 from service.storage.usagerows import merged
@@ -96,6 +104,7 @@ _LATERAL_OWN = (
 )
 _KEYS = f"(SELECT key FROM ({_LATERAL_OWN}) own UNION SELECT unnest(:keys::bigint[])) AS q(key)"
 POSTGRES_SHARING = f"SELECT s.* FROM {_KEYS} CROSS JOIN LATERAL ({_SHARING.format(key='q.key')}) s"
+POSTGRES_KEYS = postgres_keys(f"SELECT q.key FROM {_KEYS}")
 POSTGRES_MARKED = tuple(
     f"SELECT m.* FROM {_KEYS} CROSS JOIN LATERAL ({select}) m" for select in _both(_MARKED, "q.key")
 )
@@ -110,7 +119,7 @@ def history(
     closed = as_of - as_of % HOUR - HOUR  # start of the last hour that had ended
     parameters = {"accounts": who, "keys": extra, "as_of": as_of, "week": closed // WEEK}
     read = _read_postgres if connection.dialect.name == "postgresql" else _read_sqlite
-    found, paid, said, used, spans, own_rows, shared, marked = read(connection, parameters)
+    found, paid, said, used, spans, own_rows, shared, marked, members, held = read(connection, parameters)
     of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
     usage = merged(used, of)
     open_hours = usage.time > closed
@@ -125,6 +134,7 @@ def history(
         sharing=KeyRows(*shared.T),
         marked=KeyRows(*marked[:, :3].T),
         spans=_spans(spans, marked),
+        campaigns=campaign_facts(members, held),
     )
 
 
@@ -160,13 +170,14 @@ def _spans(rows: Sequence[Row], marked: Int64s) -> VerdictSpans:
     return VerdictSpans(*np.unique(table, axis=0).T)
 
 
-Found = tuple[list[Row], list[Row], list[Row], list[Row], list[Row], Int64s, Int64s, Int64s]
+Found = tuple[list[Row], list[Row], list[Row], list[Row], list[Row], Int64s, Int64s, Int64s, list[Row], list[Row]]
 
 
 def _read_sqlite(connection: Connection, parameters: dict[str, Any]) -> Found:
     accounts, as_of = {"accounts": parameters["accounts"]}, {"as_of": parameters["as_of"]}
     own = _numbers(run(connection, SQLITE_OWN, **accounts, **as_of), 4)
     keys = {"keys": np.unique(np.concatenate([own[:, 2], parameters["keys"]]))}
+    some = run(connection, ANY_CAMPAIGN)[0][0]
     return (
         run(connection, ACCOUNTS, **accounts, **as_of),
         run(connection, PAYMENTS, **accounts, **as_of),
@@ -176,6 +187,8 @@ def _read_sqlite(connection: Connection, parameters: dict[str, Any]) -> Found:
         own,
         _numbers(run(connection, SQLITE_SHARING, **keys, **as_of), 3),
         np.concatenate([_numbers(run(connection, sql, **keys, **as_of), 6) for sql in SQLITE_MARKED]),
+        run(connection, SQLITE_MEMBERS, **accounts, **as_of) if some else [],
+        run(connection, SQLITE_KEYS, **keys, **as_of) if some else [],
     )
 
 
@@ -188,7 +201,9 @@ def _read_postgres(connection: Connection, parameters: dict[str, Any]) -> Found:
     """All statements in one round trip."""
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     values = encoded(parameters, "postgresql")
-    statements = (ACCOUNTS, PAYMENTS, SIGNALS, TILES, SPANS, _LATERAL_OWN, POSTGRES_SHARING, *POSTGRES_MARKED)
+    facts = (ACCOUNTS, PAYMENTS, SIGNALS, TILES, SPANS)
+    keyed = (_LATERAL_OWN, POSTGRES_SHARING, *POSTGRES_MARKED)
+    statements = (*facts, *keyed, POSTGRES_MEMBERS, POSTGRES_KEYS)
     with driver.pipeline():
         cursors = [driver.cursor(binary=True) for _ in statements]
         for cursor, sql in zip(cursors, statements, strict=True):
@@ -196,7 +211,7 @@ def _read_postgres(connection: Connection, parameters: dict[str, Any]) -> Found:
         rows = [cursor.fetchall() for cursor in cursors]
     own, shared = np.array(rows[5], np.int64).reshape(-1, 4), np.array(rows[6], np.int64).reshape(-1, 3)
     marked = np.array([*rows[7], *rows[8]], np.int64).reshape(-1, 6)
-    return (rows[0], rows[1], rows[2], rows[3], rows[4], own, shared, marked)
+    return (rows[0], rows[1], rows[2], rows[3], rows[4], own, shared, marked, rows[9], rows[10])
 
 
 def known_events(

@@ -85,6 +85,14 @@ def search(values: Int64s, low: Int64s, high: Int64s, target: Int64s) -> Int64s:
     return low
 
 
+def expand(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[Int64s, Int64s]:
+    """All (i, j) with low[i] <= j < high[i], i ascending."""
+    count = high - low
+    i = np.repeat(np.arange(len(low), dtype=np.int64), count)
+    offset = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
+    return i, np.repeat(low, count) + offset
+
+
 def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s], end: Int64s) -> Folded:
     """Folds, for each probe i and window w, the tiles of ``account[i]`` with ``start[w][i] < time <= end[i]``."""
     if len(tiles) == 0:  # every new signup: nothing to search, and twenty small operations saved

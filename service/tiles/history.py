@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from service.domain.detection import CampaignRows
 from service.domain.facts import Float32s, Float64s, Int32s, Int64s
 from service.tiles.payments import PAYMENT_COLUMNS
 from service.tiles.rows import Tiles, union
@@ -64,6 +65,33 @@ class SignalRows:
     value: Float64s
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CampaignFacts:
+    """Campaigns that the history's accounts belonged to or that one of their keys speaks for; others may be there.
+
+    For a history made for one moment, only what held at that moment of campaigns that were live then may be there.
+    """
+
+    rows: CampaignRows
+    names: Mapping[int, str]  # campaign_id of each campaign among the rows, by its number
+
+    def __len__(self) -> int:
+        """Rows in all."""
+        return len(self.rows.member_account) + len(self.rows.key)
+
+
+def _no_campaigns() -> CampaignFacts:
+    none = np.empty(0, np.int64)
+    types = {"membership": np.float64, "key_kind": np.int32, "key_weight": np.float64, "key_private": np.bool_}
+    types |= {"key_family": np.int8, "state": np.int8, "state_score": np.float64}
+    return CampaignFacts(
+        CampaignRows(**{f.name: none.astype(types.get(f.name, np.int64)) for f in fields(CampaignRows)}), {}
+    )
+
+
+NO_CAMPAIGNS = _no_campaigns()
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """All facts about ``account`` (shape (n,), distinct, ascending). Facts later than a probe's as_of may be there."""
@@ -79,7 +107,8 @@ class History:
     own: OwnLinks
     sharing: KeyRows  # rows on any key of ``own``, those of the accounts themselves too
     marked: KeyRows  # of those, all rows whose account has a verdict span
-    spans: VerdictSpans  # of the accounts in ``marked``
+    spans: VerdictSpans  # of the accounts themselves and of those in ``marked``
+    campaigns: CampaignFacts = NO_CAMPAIGNS
 
 
 _Rows = TypeVar("_Rows", OwnLinks, KeyRows, VerdictSpans, SignalRows)

@@ -10,11 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.domain.facts import Int64s
-from service.tiles.fold import WINDOWS, search
-from service.tiles.history import FRAUD, LEGITIMATE, OWN_KEYS_CAP, SHARING_CAP, History, KeyRows, VerdictSpans
+from service.tiles.fold import WINDOWS, expand, search
+from service.tiles.history import (
+    FRAUD,
+    LEGITIMATE,
+    OWN_KEYS_CAP,
+    SHARING_CAP,
+    History,
+    KeyRows,
+    OwnLinks,
+    VerdictSpans,
+)
 
 MEASURES = ("keys", *(f"others_{window}" for window in WINDOWS), "fraud", "legitimate")
 
@@ -32,8 +40,8 @@ class Sharing:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pairs:
-    """One row per (probe, one of its account's keys known by then)."""
+class KnownKeys:
+    """One row per (probe, one of its account's keys known by then), grouped by (probe, kind)."""
 
     probe: Int64s
     kind: Int64s  # position in the kinds asked for
@@ -44,7 +52,7 @@ class _Pairs:
 def fold_sharing(history: History, account: Int64s, as_of: Int64s, kinds: Sequence[int]) -> Sharing:
     """Sharing of ``account[i]`` as of ``as_of[i]`` for each of ``kinds`` (codes of their names)."""
     out = np.zeros((len(account), len(kinds), len(MEASURES)), np.int64)
-    pairs = _pairs(history, account, as_of, np.asarray(kinds, np.int64))
+    pairs = known_keys(history.own, account, as_of, np.asarray(kinds, np.int64))
     if len(pairs.probe):
         measured = np.empty((len(pairs.probe), len(MEASURES)), np.int64)
         at = as_of[pairs.probe]
@@ -61,8 +69,8 @@ def fold_sharing(history: History, account: Int64s, as_of: Int64s, kinds: Sequen
     return Sharing(tuple(kinds), out)
 
 
-def _pairs(history: History, account: Int64s, as_of: Int64s, kinds: Int64s) -> _Pairs:
-    own = history.own
+def known_keys(own: OwnLinks, account: Int64s, as_of: Int64s, kinds: Int64s) -> KnownKeys:
+    """For each probe its account's latest ``OWN_KEYS_CAP`` keys of each of ``kinds`` that were known by then."""
     order = np.argsort(kinds, kind="stable")
     place = np.searchsorted(kinds[order], own.kind.astype(np.int64))
     asked = (place < len(kinds)) & (kinds[order][np.minimum(place, len(kinds) - 1)] == own.kind)
@@ -70,7 +78,7 @@ def _pairs(history: History, account: Int64s, as_of: Int64s, kinds: Int64s) -> _
     who, key, learned = own.account[asked], own.key[asked], own.learned[asked]
     by = np.lexsort((key, -learned, kind, who))  # latest first within (account, kind)
     who, kind, key, learned = who[by], kind[by], key[by], learned[by]
-    probe, row = _expand(np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right"))
+    probe, row = expand(np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right"))
     seen = learned[row] <= as_of[probe]
     probe, row = probe[seen], row[seen]
     group = probe * len(kinds) + kind[row]
@@ -78,18 +86,10 @@ def _pairs(history: History, account: Int64s, as_of: Int64s, kinds: Int64s) -> _
     rank = np.arange(len(group)) - np.repeat(fresh, np.diff(np.append(fresh, len(group))))
     kept = rank < OWN_KEYS_CAP
     probe, row = probe[kept], row[kept]
-    return _Pairs(probe, kind[row], key[row], learned[row])
+    return KnownKeys(probe, kind[row], key[row], learned[row])
 
 
-def _expand(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[Int64s, Int64s]:
-    """All (i, j) with low[i] <= j < high[i], i ascending."""
-    count = high - low
-    i = np.repeat(np.arange(len(low), dtype=np.int64), count)
-    offset = np.arange(len(i)) - np.repeat(np.cumsum(count) - count, count)
-    return i, np.repeat(low, count) + offset
-
-
-def _others(rows: KeyRows, pairs: _Pairs, at: Int64s) -> Int64s:
+def _others(rows: KeyRows, pairs: KnownKeys, at: Int64s) -> Int64s:
     """Other accounts first seen on each pair's key in each window before ``at``; shape (pairs, windows)."""
     by = np.lexsort((rows.learned, rows.key))
     key, learned = rows.key[by], rows.learned[by]
@@ -103,7 +103,7 @@ def _others(rows: KeyRows, pairs: _Pairs, at: Int64s) -> Int64s:
     return out
 
 
-def _verdicts(history: History, pairs: _Pairs, account: Int64s, at: Int64s) -> Int64s:
+def _verdicts(history: History, pairs: KnownKeys, account: Int64s, at: Int64s) -> Int64s:
     """Other accounts on each pair's key under a fraud, and under a legitimate, verdict at ``at``; shape (pairs, 2)."""
     key, time, delta = _verdict_steps(history.marked, history.spans)
     running = np.zeros((len(key) + 1, 2), np.int64)
@@ -111,14 +111,14 @@ def _verdicts(history: History, pairs: _Pairs, account: Int64s, at: Int64s) -> I
     low = np.searchsorted(key, pairs.key, "left")
     high = np.searchsorted(key, pairs.key, "right")
     count = running[search(time, low, high, at)] - running[low]
-    return count - _standing(history.spans, account, at)
+    return count - standing_verdict(history.spans, account, at)
 
 
 def _verdict_steps(rows: KeyRows, spans: VerdictSpans) -> tuple[Int64s, Int64s, Int64s]:
     """Changes of (fraud, legitimate) counts per key, sorted by (key, time)."""
     by = np.argsort(spans.account, kind="stable")
     who = spans.account[by]
-    row, at = _expand(np.searchsorted(who, rows.account, "left"), np.searchsorted(who, rows.account, "right"))
+    row, at = expand(np.searchsorted(who, rows.account, "left"), np.searchsorted(who, rows.account, "right"))
     span = by[at] if len(at) else at
     start = np.maximum(spans.start[span], rows.learned[row])
     end = spans.end[span]
@@ -131,7 +131,7 @@ def _verdict_steps(rows: KeyRows, spans: VerdictSpans) -> tuple[Int64s, Int64s, 
     return key[order], time[order], np.concatenate([sign, -sign])[order]
 
 
-def _standing(spans: VerdictSpans, account: Int64s, at: Int64s) -> Int64s:
+def standing_verdict(spans: VerdictSpans, account: Int64s, at: Int64s) -> Int64s:
     """Whether each account itself stands under (fraud, legitimate) at ``at``; shape (n, 2), 0 or 1."""
     by = np.lexsort((spans.start, spans.account))
     who, start, end, verdict = spans.account[by], spans.start[by], spans.end[by], spans.verdict[by]

@@ -9,11 +9,11 @@ from hashlib import blake2b
 
 import numpy as np
 
-from service.domain.codes import hash64_many
+from service.domain.codes import code32, hash64_many
 from service.domain.enums import Purpose
 from service.domain.records import Assessment, LinkSummary
+from service.features.campaign import campaign_tie_level
 from service.features.columns import Columns
-from service.policy.policy import decide
 from service.tiles.history import History
 from service.usecases.champion import Serving
 
@@ -35,14 +35,17 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     """
     account = hash64_many([one.account_id for one in asked])
     columns = serving.columns(history, account, np.full(len(account), as_of, np.int64))
-    rows, links = serving.matrix(columns), link_summaries(columns, serving.kinds)
+    rows, ruled = serving.matrix(columns), serving.ruled_matrix(columns)
     scores = serving.scorer.score(rows)
-    decided = decide(serving.policy, scores, rows, serving.scorer.features)
-    stored = rows.astype("<f4")
+    decided = serving.decide(scores, rows, ruled)
+    campaigns = campaigns_of(columns, history)
+    links = link_summaries(columns, serving.kinds, campaigns)
+    stored, beside = rows.astype("<f4"), ruled.astype("<f4")
     out: list[Assessment | None] = [None] * len(asked)
     for i in np.flatnonzero(columns.known).tolist():
         one, features = asked[i], stored[i].tobytes()
-        made_from = f"{account[i]}/{as_of}/{serving.version}/{serving.policy.version}/".encode() + features
+        made_from = f"{account[i]}/{as_of}/{serving.version}/{serving.policy.version}/{campaigns[i]}/".encode()
+        made_from += features + beside[i].tobytes()
         out[i] = Assessment(
             assessment_id=str(uuid.uuid4() if one.request_id is not None else _named(made_from)),
             account_id=one.account_id,
@@ -58,6 +61,7 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
             features=features,
             links=links[i],
             rules=decided.rules[i],
+            campaign_id=campaigns[i],
             request_id=one.request_id,
             request_content=one.request_content,
         )
@@ -68,11 +72,27 @@ def _named(content: bytes) -> uuid.UUID:
     return uuid.UUID(bytes=blake2b(content, digest_size=16).digest(), version=5)
 
 
-def link_summaries(columns: Columns, kinds: Sequence[str]) -> list[tuple[LinkSummary, ...]]:
+def campaigns_of(columns: Columns, history: History) -> list[str | None]:
+    """For each account the live campaign that it belongs to, else the one it is tied to clearly enough to act on."""
+    out: list[str | None] = [None] * len(columns)
+    belonging = columns.campaigns
+    if belonging.campaign.any():
+        named = (belonging.column("belongs") > 0) | (campaign_tie_level(columns) > 0)
+        for row in np.flatnonzero(named).tolist():
+            out[row] = history.campaigns.names[int(belonging.campaign[row])]
+    return out
+
+
+def link_summaries(
+    columns: Columns, kinds: Sequence[str], campaigns: Sequence[str | None]
+) -> list[tuple[LinkSummary, ...]]:
     """For each account, the kinds of key that it shares with others, in the order of ``kinds``."""
     linked = np.stack([columns.shared(kind, "others_life") for kind in kinds], axis=1)
     confirmed = np.stack([columns.shared(kind, "fraud") for kind in kinds], axis=1)
+    ties = set(zip(columns.campaigns.tied_probe.tolist(), columns.campaigns.tied_kind.tolist(), strict=True))
+    codes = [code32(kind) for kind in kinds]
     out: list[list[LinkSummary]] = [[] for _ in range(len(columns))]
     for row, kind in np.argwhere((linked > 0) | (confirmed > 0)).tolist():
-        out[row].append(LinkSummary(kinds[kind], int(linked[row, kind]), int(confirmed[row, kind])))
+        campaign = campaigns[row] if (row, codes[kind]) in ties else None
+        out[row].append(LinkSummary(kinds[kind], int(linked[row, kind]), int(confirmed[row, kind]), campaign))
     return [tuple(found) for found in out]

@@ -12,16 +12,17 @@ import numpy as np
 import structlog
 
 from service.domain.errors import ArtefactProblem, GatehouseError, NotReady
-from service.domain.facts import Float32s
+from service.domain.facts import Float32s, Float64s
 from service.domain.records import ModelRecord, Reason
 from service.engine.embedded import columns
-from service.features.catalogue import by_name, fingerprint, link_kinds_of, matrix, signal_names_of
+from service.features.catalogue import by_name, fingerprint, for_rules, link_kinds_of, matrix, signal_names_of
 from service.features.columns import Columns, Int64s
 from service.features.feature import Feature
 from service.features.linkage import KINDS
 from service.model.scorer import Scorer
-from service.policy.policy import Policy
+from service.policy.policy import Decided, Policy, decide
 from service.policy.reasons import explain
+from service.policy.rules import CAMPAIGN_RULES
 from service.tiles.history import History
 
 log = structlog.get_logger(__name__)
@@ -49,6 +50,7 @@ class Serving:
     scorer: Scorer
     features: tuple[Feature, ...]
     policy: Policy
+    ruled: tuple[Feature, ...]  # what the policy's rules read and the model does not
     kinds: tuple[str, ...]
     signal_names: tuple[str, ...]
 
@@ -62,13 +64,15 @@ class Serving:
             raise ArtefactProblem(f"model {scorer.version}: {error.args[0]}; train again with this version") from None
         scorer = Scorer.load(directory, fingerprint=fingerprint(features), manifest_sha256=manifest_sha256)
         manifest = scorer.manifest
+        policy = Policy.from_json(manifest.policy).with_rules(CAMPAIGN_RULES)
         return cls(
             version=scorer.version,
             origin=manifest.origin,
             fingerprint=manifest.feature_fingerprint,
             scorer=scorer,
             features=features,
-            policy=Policy.from_json(manifest.policy),
+            policy=policy,
+            ruled=for_rules([rule.feature for rule in policy.rules], scorer.features),
             kinds=(*KINDS, *link_kinds_of(scorer.features)),
             signal_names=signal_names_of(scorer.features),
         )
@@ -80,6 +84,15 @@ class Serving:
     def matrix(self, of: Columns) -> Float32s:
         """The model's input, shape (n, features)."""
         return matrix(of, self.features)
+
+    def decide(self, scores: Float64s, rows: Float32s, ruled: Float32s) -> Decided:
+        """Decisions for the rows of ``matrix``, with what ``ruled_matrix`` says of the same accounts."""
+        names = (*self.scorer.features, *(feature.name for feature in self.ruled))
+        return decide(self.policy, scores, np.concatenate([rows, ruled], axis=1), names)
+
+    def ruled_matrix(self, of: Columns) -> Float32s:
+        """What rules read beside the model's input, shape (n, ruled); it is not stored, the rules that held are."""
+        return matrix(of, self.ruled)
 
     def reasons(self, row: Float32s, rules: Sequence[str] = ()) -> tuple[Reason, ...]:
         """Reasons of one row, shape (1, features), ranked, where the rules called ``rules`` held.

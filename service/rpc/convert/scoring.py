@@ -88,5 +88,8 @@ def reason_to_wire(reason: Reason) -> scoring_pb2.Reason:
 def link_summary_to_wire(link: LinkSummary) -> scoring_pb2.LinkSummary:
     """Ties through one type of key."""
     return scoring_pb2.LinkSummary(
-        key_type=link.key_type, linked_accounts=link.linked, confirmed_accounts=link.confirmed
+        key_type=link.key_type,
+        linked_accounts=link.linked,
+        confirmed_accounts=link.confirmed,
+        campaign_id=link.campaign_id,
     )

@@ -38,6 +38,7 @@ def _columns(facts: SignupFacts) -> Columns:
         base.usage,
         base.payments,
         base.sharing,
+        base.campaigns,
         {},
     )
 

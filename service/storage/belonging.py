@@ -1,0 +1,125 @@
+"""Campaigns as scoring reads them: what bears on a few accounts at one moment, by index, and on all of them in bulk."""
+# ruff: noqa: S608 - statements are put together from names of our own; what comes from outside is a parameter
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Connection
+
+from service.domain.campaigns import LIVE_STATES, CampaignState
+from service.domain.detection import STATE_CODES, CampaignRows
+from service.storage.sql import Int64s, Row, blocks, run
+from service.tiles.fold import expand
+from service.tiles.history import NO_CAMPAIGNS, CampaignFacts
+
+ANY_CAMPAIGN = "SELECT EXISTS (SELECT 1 FROM campaigns)"
+
+_MEMBER = "m.account, m.campaign, m.joined_at, m.left_at, m.membership"
+_KEY = "m.key, m.campaign, m.start_at, m.end_at, m.kind, m.weight, m.private, m.family"
+_STATE = "s.campaign, s.at, s.state, s.score, s.members"
+_MEMBER_THEN = "campaign_members m", "m.account = e.value AND m.joined_at <= :as_of AND m.left_at > :as_of"
+_KEY_THEN = "campaign_keys m", "m.key = e.value AND m.start_at <= :as_of AND m.end_at > :as_of"
+_LIVE = ", ".join(f"'{state.value}'" for state in LIVE_STATES)
+
+
+def _sqlite(columns: str, then: tuple[str, str], each: str) -> str:
+    """Rows of live campaigns, with the state that held and the campaign's name; CROSS JOIN keeps their order."""
+    newest = "SELECT max(x.at) FROM campaign_states x WHERE x.campaign = m.campaign AND x.at <= :as_of"
+    return (
+        f"SELECT {columns}, {_STATE}, c.campaign_id FROM {each} CROSS JOIN {then[0]} CROSS JOIN campaign_states s "
+        f"CROSS JOIN campaigns c WHERE {then[1]} AND s.campaign = m.campaign AND s.at = ({newest}) "
+        f"AND s.state IN ({_LIVE}) AND c.campaign = m.campaign"
+    )
+
+
+def _postgres(columns: str, then: tuple[str, str], each: str) -> str:
+    """The same. OFFSET 0 keeps the planner from reading whole tables; nothing runs where there are no campaigns."""
+    inner = (
+        f"SELECT {columns}, {_STATE}, c.campaign_id FROM {then[0]} CROSS JOIN LATERAL (SELECT x.* FROM "
+        "campaign_states x WHERE x.campaign = m.campaign AND x.at <= :as_of ORDER BY x.at DESC LIMIT 1) s "
+        f"JOIN campaigns c ON c.campaign = m.campaign WHERE {then[1]} AND s.state IN ({_LIVE}) OFFSET 0"
+    )
+    return f"SELECT f.* FROM {each} CROSS JOIN LATERAL ({inner}) f WHERE EXISTS (SELECT 1 FROM campaigns)"
+
+
+SQLITE_MEMBERS = _sqlite(_MEMBER, _MEMBER_THEN, "json_each(:accounts) e")
+SQLITE_KEYS = _sqlite(_KEY, _KEY_THEN, "json_each(:keys) e")
+POSTGRES_MEMBERS = _postgres(_MEMBER, _MEMBER_THEN, "unnest(:accounts::bigint[]) AS e(value)")
+
+
+def postgres_keys(keys: str) -> str:
+    """The statement on the keys that ``keys``, a subquery, selects."""
+    return _postgres(_KEY, _KEY_THEN, f"({keys}) AS e(value)")
+
+
+def campaign_facts(members: Sequence[Row], held: Sequence[Row]) -> CampaignFacts:
+    """What the statements above found."""
+    if not members and not held:
+        return NO_CAMPAIGNS
+    states = {row[5]: row[5:] for row in members} | {row[8]: row[8:] for row in held}
+    return CampaignFacts(
+        CampaignRows(**_members(members), **_keys(held), **_states(list(states.values()))),
+        {number: row[5] for number, row in states.items()},
+    )
+
+
+def _columns(rows: Iterable[Row], names: Sequence[str], types: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """The first columns of ``rows`` as arrays of int64, or of what ``types`` says; NULL becomes NaN in a float."""
+    columns = list(zip(*rows, strict=True)) or [()] * len(names)
+    return {name: np.array(columns[i], types.get(name, np.int64)) for i, name in enumerate(names)}
+
+
+def _members(rows: Sequence[Row]) -> dict[str, Any]:
+    names = ("member_account", "member_campaign", "member_start", "member_end", "membership")
+    return _columns(rows, names, {"membership": np.float64})
+
+
+def _keys(rows: Sequence[Row]) -> dict[str, Any]:
+    names = ("key", "key_campaign", "key_start", "key_end", "key_kind", "key_weight", "key_private", "key_family")
+    types = {"key_kind": np.int32, "key_weight": np.float64, "key_private": np.bool_, "key_family": np.int8}
+    return _columns(rows, names, types)
+
+
+def _states(rows: Sequence[Row]) -> dict[str, Any]:
+    names = ("state_campaign", "state_at", "state", "state_score", "state_members")
+    coded = [(row[0], row[1], STATE_CODES[CampaignState(row[2])], row[3], row[4]) for row in rows]
+    return _columns(coded, names, {"state": np.int8, "state_score": np.float64})
+
+
+class AllCampaigns:
+    """Every campaign's members, keys and states, of any time, held for bulk reads; 50 bytes a row."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._names: dict[int, str] = dict(run(connection, "SELECT campaign, campaign_id FROM campaigns"))
+        if not self._names:
+            return
+        members = "SELECT account, campaign, joined_at, left_at, membership FROM campaign_members ORDER BY account"
+        keys = "SELECT key, campaign, start_at, end_at, kind, weight, private, family FROM campaign_keys ORDER BY key"
+        states = "SELECT campaign, at, state, score, members FROM campaign_states"
+        self._members = _joined([_members(rows) for rows in blocks(connection, members)] or [_members([])])
+        self._keys = _joined([_keys(rows) for rows in blocks(connection, keys)] or [_keys([])])
+        self._states = _joined([_states(rows) for rows in blocks(connection, states)] or [_states([])])
+
+    def of(self, accounts: Int64s, keys: Int64s) -> CampaignFacts:
+        """What bears on ``accounts`` and on ``keys``, both ascending and distinct."""
+        if not self._names:
+            return NO_CAMPAIGNS
+        members = _places(self._members["member_account"], accounts)
+        held = _places(self._keys["key"], keys)
+        if not len(members) and not len(held):
+            return NO_CAMPAIGNS
+        rows = {name: column[members] for name, column in self._members.items()}
+        rows |= {name: column[held] for name, column in self._keys.items()}
+        return CampaignFacts(CampaignRows(**rows, **self._states), self._names)
+
+
+def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _places(ascending: Int64s, values: Int64s) -> Int64s:
+    """Places of all elements of ``ascending`` that are among ``values``."""
+    return expand(np.searchsorted(ascending, values, "left"), np.searchsorted(ascending, values, "right"))[1]
