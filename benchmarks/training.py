@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from service.app import App
 from service.domain.codes import hash64
 from service.domain.time import DAY
+from service.features.catalogue import RULED
 from service.model.scorer import Scorer
 from service.policy.policy import Policy, levels
 from service.settings import Settings
@@ -78,7 +79,8 @@ def in_truth(made: Trained, dataset: Dataset, truth: np.ndarray) -> None:
     rows = dataset.only(np.array([feature.name in kept for feature in dataset.features])).matrix
     scores = scorer.score(rows)
     policy = Policy.from_json(made.artefact.manifest.policy)
-    level = levels(policy, scores, rows, scorer.features).astype(np.float64)
+    names = (*scorer.features, *(feature.name for feature in RULED))
+    level = levels(policy, scores, np.concatenate([rows, dataset.ruled], axis=1), names).astype(np.float64)
     worst = highest_of(level, dataset.row, len(truth))
     highest = highest_of(scores, dataset.row, len(truth))
     held, weight = held_out(dataset), dataset.accounts.stands_for

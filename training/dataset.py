@@ -22,7 +22,7 @@ from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.records import LabelRecord
 from service.domain.time import DAY, HOUR
 from service.engine.embedded import columns
-from service.features.catalogue import features_for, matrix
+from service.features.catalogue import RULED, features_for, matrix
 from service.features.custom import PREFIX as SIGNAL
 from service.features.feature import Feature
 from service.features.linkage import KINDS
@@ -78,6 +78,7 @@ class Dataset:
     row: Int64s  # place of the probe's account in ``accounts``
     age: Int64s  # microseconds after signup
     matrix: Float32s
+    ruled: Float32s  # (n, RULED): what rules read and no model learns from
     overturned: int  # frauds that an analyst once called legitimate: how much that word is worth
 
     def only(self, kept: NDArray[np.bool_]) -> Dataset:
@@ -85,12 +86,16 @@ class Dataset:
         features = tuple(feature for feature, keep in zip(self.features, kept, strict=True) if keep)
         return replace(self, features=features, matrix=np.ascontiguousarray(self.matrix[:, kept]))
 
+    def column(self, name: str) -> Float64s:
+        """A feature's values, shape (n,); ValueError where it is not among ``features``."""
+        return self.matrix[:, [feature.name for feature in self.features].index(name)].astype(np.float64)
+
     @property
     def fingerprint(self) -> str:
         """A short hash of everything that is learned from."""
         digest = sha256()
         of = self.accounts
-        for part in (of.account, of.created_at, of.verdict, of.group, self.row, self.age, self.matrix):
+        for part in (of.account, of.created_at, of.verdict, of.group, self.row, self.age, self.matrix, self.ruled):
             digest.update(np.ascontiguousarray(part).tobytes())
         digest.update(",".join(feature.name for feature in self.features).encode())
         return digest.hexdigest()[:16]
@@ -151,6 +156,7 @@ def build(
     row, age = probes(accounts, as_of)
     starts = np.searchsorted(row, np.arange(len(accounts) + 1))
     out = np.empty((len(row), len(features)), np.float32)
+    ruled = np.empty((len(row), len(RULED)), np.float32)
     filled, there = 0, np.zeros(len(row), bool)
     for history in source.histories(rows=ROWS_AT_ONCE, accounts=accounts.account):
         place = np.searchsorted(accounts.account, history.account)
@@ -160,20 +166,21 @@ def build(
         at = np.maximum(accounts.created_at[row[of]] + age[of], learned)
         there[of] = at <= as_of
         known_then = columns(history, accounts.account[row[of]], at, kinds=(*KINDS, *kinds), signal_names=signals)
-        out[of] = matrix(known_then, features)
+        out[of], ruled[of] = matrix(known_then, features), matrix(known_then, RULED)
         filled += len(of)
         if progress is not None:
             progress(filled, len(row))
     if filled != len(row):
         raise RuntimeError(f"the store gave histories for {filled} of {len(row)} rows")
     if not there.all():
-        accounts, row, age, out = _without(accounts, row[there], age[there], out[there])
+        accounts, row, age = _without(accounts, row[there], age[there])
+        out, ruled = out[there], ruled[there]
     own = np.array([feature.name.startswith((SIGNAL, LINK)) for feature in features])
     told = ~own
     told[own] = _varies(out[:, own])
     if not told.all():
         out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
-    return Dataset(as_of, features, accounts, row, age, out, sum(one.overturned for one in known.values()))
+    return Dataset(as_of, features, accounts, row, age, out, ruled, sum(one.overturned for one in known.values()))
 
 
 def _varies(rows: Float32s) -> NDArray[np.bool_]:
@@ -184,7 +191,7 @@ def _varies(rows: Float32s) -> NDArray[np.bool_]:
     return out
 
 
-def _without(accounts: Accounts, row: Int64s, age: Int64s, rows: Float32s) -> tuple[Accounts, Int64s, Int64s, Float32s]:
+def _without(accounts: Accounts, row: Int64s, age: Int64s) -> tuple[Accounts, Int64s, Int64s]:
     """The same without accounts that no row is left of: those that arrived after T."""
     left, place = np.unique(row, return_inverse=True)
     kept = Accounts(
@@ -196,7 +203,7 @@ def _without(accounts: Accounts, row: Int64s, age: Int64s, rows: Float32s) -> tu
         tuple(accounts.campaign[i] for i in left),
         accounts.stands_for[left],
     )
-    return kept, place.astype(np.int64), age, rows
+    return kept, place.astype(np.int64), age
 
 
 def probes(accounts: Accounts, as_of: int) -> tuple[Int64s, Int64s]:

@@ -14,13 +14,13 @@ import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.facts import Float64s, Int64s
+from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.time import rfc3339
-from service.features.catalogue import fingerprint
+from service.features.catalogue import RULED, fingerprint
 from service.model.artefact import Artefact, Manifest, make_artefact
 from service.model.calibration import Calibration
 from service.policy.policy import Policy
-from service.policy.rules import LADDERS, Rule
+from service.policy.rules import CAMPAIGN_RULES, LADDERS, Rule
 from training.calibrate import calibrate
 from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset
 from training.evaluate import (
@@ -64,7 +64,8 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
     sides = split(accounts.created_at, accounts.group, np.where(verdict == FRAUD, share, 0.0), seed=seed)
     side = sides.side[dataset.row]
     silence = weigh_silence(dataset, sides, share, seed)
-    weight = _learning_weight(dataset, silence, share)
+    member = _membership(dataset)
+    weight = _learning_weight(dataset, silence, share, member)
     rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
     learned = side == TRAIN
     fitted = fit(rows.part(learned), dataset.features, seed=seed)
@@ -82,7 +83,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
         else Calibration.identity()
     )
     score = calibration.probability(raw)
-    policy, made, vetted = _policy(dataset, sides, silence, score, budget)
+    policy, made, vetted = _policy(dataset, sides, silence, score, member, budget)
     measured = _measure(dataset, sides, silence, score, counts, policy)
     manifest = Manifest(
         version=f"m-{rfc3339(created_at)[:19].replace('-', '').replace(':', '')}-{dataset.fingerprint[:8]}",
@@ -128,22 +129,37 @@ def _ruled(dataset: Dataset) -> Bools:
     return np.array([feature.name in read for feature in dataset.features])
 
 
-def _learning_weight(dataset: Dataset, silence: Silence, share: Float64s) -> Float64s:
-    """Weights of rows: an account's probes share its one weight, a campaign's members share its square root."""
+def _membership(dataset: Dataset) -> Float64s:
+    """Per row the chance that it belongs to a campaign that is one, as was known then; an analyst's word is certain.
+
+    Shape (rows,); 0 where a verdict on the account itself says more.
+    """
+    score = np.where(dataset.column("campaign_confirmed") == 1, 1.0, dataset.column("campaign_score"))
+    chance = np.nan_to_num(score, nan=1.0) * np.nan_to_num(dataset.column("campaign_membership"), nan=1.0)
+    return np.where(dataset.accounts.verdict[dataset.row] == UNLABELLED, chance, 0.0)
+
+
+def _learning_weight(dataset: Dataset, silence: Silence, share: Float64s, member: Float64s) -> Float64s:
+    """Weights of rows: an account's probes share its one weight, a campaign's members share its square root.
+
+    A silent member of a detected campaign is no example of an honest account.
+    """
     fraud = dataset.accounts.verdict == FRAUD
     mean = float(share[fraud].mean()) if fraud.any() else 1.0
     of_account = np.where(fraud, share / mean, dataset.accounts.stands_for)
     per_row = (of_account / np.bincount(dataset.row, minlength=len(of_account)))[dataset.row]
-    out: Float64s = per_row * np.where(fraud[dataset.row], 1.0, 1.0 - silence.hidden - silence.pardoned)
+    out: Float64s = per_row * np.where(
+        fraud[dataset.row], 1.0, (1.0 - silence.hidden - silence.pardoned) * (1.0 - member)
+    )
     return out
 
 
 def _policy(
-    dataset: Dataset, sides: Split, silence: Silence, score: Float64s, budget: float
+    dataset: Dataset, sides: Split, silence: Silence, score: Float64s, member: Float64s, budget: float
 ) -> tuple[Policy, tuple[Threshold, ...], list[dict[str, object]]]:
     accounts = dataset.accounts
     n = len(accounts)
-    innocent = np.where(accounts.verdict == FRAUD, 0.0, accounts.stands_for * _innocence(dataset, silence))
+    innocent = np.where(accounts.verdict == FRAUD, 0.0, accounts.stands_for * _innocence(dataset, silence, member))
     kept, vetted, touched = _vet_rules(dataset, innocent, budget)
     highest = highest_of(score, dataset.row, n)
     highest[touched] = np.inf
@@ -154,19 +170,27 @@ def _policy(
     return policy, made, vetted
 
 
-def _innocence(dataset: Dataset, silence: Silence) -> Float64s:
-    """Per account, the chance that it is legitimate, by its latest probe: by then the most is known."""
+def _innocence(dataset: Dataset, silence: Silence, member: Float64s) -> Float64s:
+    """Per account, the chance that it is legitimate, by its latest probe: by then the most is known.
+
+    Without campaigns a detected one whose members nobody has labelled yet would count as so many honest accounts that
+    its rules touch, use up the friction budget at once, and leave every decision without a threshold.
+    """
     latest = np.zeros(len(dataset.accounts), np.int64)
     latest[dataset.row] = np.arange(len(dataset.row))
-    out: Float64s = 1.0 - silence.hidden[latest] - silence.pardoned[latest]
+    out: Float64s = (1.0 - silence.hidden[latest] - silence.pardoned[latest]) * (1.0 - member[latest])
     return out
 
 
 def _vet_rules(
     dataset: Dataset, innocent: Float64s, budget: float
 ) -> tuple[tuple[Rule, ...], list[dict[str, object]], Bools]:
-    """Rules are what analysts know beforehand; the data only say which rung of each ladder the budget bears, if any."""
-    names = [feature.name for feature in dataset.features]
+    """Rules are what analysts know beforehand; the data only say which rung of each ladder the budget bears, if any.
+
+    Rules of campaigns rest on the evidence threshold, and stay; whom they touch counts against the budget all the same.
+    """
+    names = [feature.name for feature in (*dataset.features, *RULED)]
+    values = np.concatenate([dataset.matrix, dataset.ruled], axis=1)
     allowed = RULES_PART * budget / len(LADDERS)
     touched = np.zeros(len(innocent), bool)
     kept: list[Rule] = []
@@ -174,9 +198,7 @@ def _vet_rules(
     for rung in (rung for ladder in LADDERS for rung in ladder):
         if any(rung.code == taken.code for taken in kept):
             continue
-        hit = np.zeros(len(innocent), bool)
-        hit[dataset.row[rung.holds(dataset.matrix, names)]] = True
-        cost = float(innocent[hit].sum() / max(1.0, innocent.sum()))
+        hit, cost = _touches(rung, dataset.row, values, names, innocent)
         keep = cost <= allowed
         if keep:
             kept.append(rung)
@@ -185,7 +207,19 @@ def _vet_rules(
             "" if keep else f"left out: it touches a share of {cost:.2e} of legitimate accounts, {allowed:.2e} allowed"
         )
         vetted.append({"code": rung.code, "at_least": rung.value, "legitimate_share": cost, "kept": keep, "why": why})
+    for rule in CAMPAIGN_RULES:
+        hit, cost = _touches(rule, dataset.row, values, names, innocent)
+        kept.append(rule)
+        touched |= hit
+        vetted.append({"code": rule.code, "at_least": rule.value, "legitimate_share": cost, "kept": True, "why": ""})
     return tuple(kept), vetted, touched
+
+
+def _touches(rule: Rule, row: Int64s, values: Float32s, names: list[str], innocent: Float64s) -> tuple[Bools, float]:
+    """Which accounts a rule touches at any probe, and what share of the legitimate ones they are."""
+    hit = np.zeros(len(innocent), bool)
+    hit[row[rule.holds(values, names)]] = True
+    return hit, float(innocent[hit].sum() / max(1.0, innocent.sum()))
 
 
 def _measure(

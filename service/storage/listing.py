@@ -8,6 +8,8 @@ from sqlalchemy import Connection
 from service.domain.time import HOUR
 from service.storage.sql import Int64s, columns_of, run
 
+NEVER = 2**62
+
 
 def signups_between(connection: Connection, start: int, end: int) -> tuple[Int64s, Int64s]:
     """See ``Store.signups_between``."""
@@ -91,7 +93,8 @@ def names(connection: Connection, space: str) -> dict[int, str]:
 def accounts_changed_since(connection: Connection, since: int) -> Int64s:
     """Signed-up accounts of which anything was learned at or after ``since``; ascending.
 
-    Their own facts and labels count, not those of accounts with whom they share a key.
+    Their own facts and labels count, and what became of campaigns that they belong to or have a private key of; not
+    facts of accounts with whom they share a key.
     """
     sql = (
         "SELECT account FROM accounts WHERE learned_at >= :since UNION "
@@ -99,8 +102,13 @@ def accounts_changed_since(connection: Connection, since: int) -> Int64s:
         "SELECT account FROM payments WHERE learned_at >= :since UNION "
         "SELECT account FROM signals WHERE learned_at >= :since UNION "
         "SELECT account FROM usage_tiles WHERE last_hour >= :hour UNION "
-        "SELECT account FROM labels WHERE learned_at >= :since OR retraction_learned_at >= :since"
+        "SELECT account FROM labels WHERE learned_at >= :since OR retraction_learned_at >= :since UNION "
+        "SELECT account FROM campaign_members WHERE joined_at >= :since OR left_at BETWEEN :since AND :never - 1 UNION "
+        "SELECT m.account FROM campaign_states s JOIN campaign_members m ON m.campaign = s.campaign "
+        "WHERE s.at >= :since AND m.left_at > s.at UNION "
+        "SELECT l.account FROM campaign_keys k JOIN links l ON l.key = k.key WHERE k.private = 1 AND (k.start_at >= "
+        ":since OR k.campaign IN (SELECT campaign FROM campaign_states WHERE at >= :since))"
     )
-    changed = columns_of(run(connection, sql, since=since, hour=since - since % HOUR), 1)[0]
+    changed = columns_of(run(connection, sql, since=since, hour=since - since % HOUR, never=NEVER), 1)[0]
     known = columns_of(run(connection, "SELECT account FROM accounts WHERE erased_at IS NULL"), 1)[0]
     return np.intersect1d(changed, known)
