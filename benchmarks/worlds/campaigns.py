@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.worlds.addresses import Ground, gateway_of, servers
-from benchmarks.worlds.pace import expected, pace_of
+from benchmarks.worlds.pace import chance_of_use, day_factor, expected, pace_of
 from benchmarks.worlds.people import FRAMEWORKS, FUNDING, ISSUERS, METHODS, bin_number
 from benchmarks.worlds.roster import NEVER, SLOTS, Crew, Mode, Roster, World
 from benchmarks.worlds.tactics import Tactic
@@ -74,16 +74,19 @@ def _sign_up(world: World, rng: np.random.Generator, rows: Ints, tactic: Tactic,
     if how == "aged":
         quick = tactic.does["timing"] == "woken"
         first = start + rng.exponential(0.15 if quick else 2.0, size) * scale
-    roster.first_use[rows] = np.minimum(first, span.end - 4 * span.scale * DAY).astype(np.int64)
-    roster.last_use[rows] = NEVER
+    roster.first_use[rows] = np.minimum(first, span.end - 5 * span.scale * DAY).astype(np.int64)
+    # Accounts are given up one by one, as people leave.
+    given_up = rng.random(size) < tactic.number["given_up"]
+    stays = (rng.uniform(5, 25, size) * scale).astype(np.int64) + 2 * DAY
+    roster.last_use[rows] = np.where(given_up, roster.first_use[rows] + stays, NEVER)
 
 
 def _pose(roster: Roster, rng: np.random.Generator, rows: Ints) -> None:
     """Volumes of an ordinary day; every member works."""
     size = len(rows)
-    roster.rate[rows] = PER_DAY * rng.gamma(9, 1 / 9, size)
-    roster.active[rows] = rng.uniform(0.9, 1.0, size)
-    roster.weekend[rows] = 1.0
+    roster.active[rows] = np.maximum(rng.beta(4.0, 1.3, size), 0.5)
+    roster.rate[rows] = PER_DAY * rng.gamma(4, 1 / 4, size)
+    roster.weekend[rows] = rng.choice([0.6, 1.0], size)
     roster.spread[rows] = rng.uniform(0.3, 0.8)
     roster.ramp[rows] = 0.0
     roster.boost[rows] = 1.0
@@ -96,6 +99,7 @@ def _pose(roster: Roster, rng: np.random.Generator, rows: Ints) -> None:
 
 def _settle(world: World, common: Ground, rng: np.random.Generator, rows: Ints, tactic: Tactic, honest: Ints) -> None:
     roster, size, how = world.roster, len(rows), tactic.does["addresses"]
+    lines = roster.own[rows].copy()
     homes = _borrowed(roster, rng, rows, honest, tactic.number["homes_per_member"])
     roster.weights[rows] = np.cumsum(rng.dirichlet([4.0, 2.0, 1.0, 0.5], size), axis=1)
     if how == "kept_homes":
@@ -107,7 +111,7 @@ def _settle(world: World, common: Ground, rng: np.random.Generator, rows: Ints, 
         roster.own[rows] = np.where(at_home, homes, roster.own[rows])
     elif how == "rotated_homes":
         roster.own[rows] = homes
-        world.share_addresses(rows, np.unique(homes), 0.9, days=1)
+        world.share_addresses(rows, np.unique(homes), 0.8, days=1)
     elif how == "gateways":
         country = roster.country[rows]
         roster.own[rows] = np.stack([gateway_of(rng, common, country) for _ in range(SLOTS)], axis=1)
@@ -116,6 +120,8 @@ def _settle(world: World, common: Ground, rng: np.random.Generator, rows: Ints, 
     else:
         exits = common.exits[rng.integers(0, len(common.exits), (size, SLOTS))]
         roster.own[rows] = np.where(rng.random((size, SLOTS)) < 0.35, homes, exits)
+    # Some lines are nobody else's, as most people's are.
+    roster.own[rows] = np.where(rng.random((size, SLOTS)) < 0.25, lines, roster.own[rows])
 
 
 def _borrowed(roster: Roster, rng: np.random.Generator, rows: Ints, honest: Ints, per_member: float) -> Ints:
@@ -220,9 +226,9 @@ def _work(world: World, rng: np.random.Generator, rows: Ints, tactic: Tactic, nu
     tempo = _tempo(rng, span.days, span.release) if timing == "bursts" else None
     volume = np.array([expected(roster, span, day, rows, tempo) for day in range(span.days)])
     items = max(12, round(float(volume.sum()) * listed / tactic.number["askers"]))
-    shards = max(1, round(size / rng.uniform(6, 14)))
+    shards = max(1, round(size / (rng.uniform(8, 16) if dealing == "shards" else rng.uniform(17, 28))))
     # Items that are compared are open for some hours.
-    window = max(4, round(items * float(volume.max() / volume.sum()) * rng.uniform(0.3, 0.8)))
+    window = max(3, round(items / shards * float(volume.max() / volume.sum()) * rng.uniform(0.3, 0.8)))
     template = -1
     if written == "public" or (written == "own_and_public" and rng.random() < 0.3):
         template = int(rng.integers(0, FRAMEWORKS // 3))
@@ -253,7 +259,22 @@ def _work(world: World, rng: np.random.Generator, rows: Ints, tactic: Tactic, nu
         token_z=(float(rng.normal(6.2, 0.6)), tactic.number["token_spread"], float(rng.normal(5.2, 0.6))),
     )
     world.join(crew, listed=listed, template=0.0 if written == "none" else tactic.number["through_template"])
-    roster.listed[rows] = np.maximum(roster.listed[rows], 0.2)
+    _take_part(world, rows, tempo)
+
+
+def _take_part(world: World, rows: Ints, tempo: Floats | None) -> None:
+    """See that every member asks some three dozen items: taking part in the work is what makes it a member."""
+    roster, span = world.roster, world.span
+    there = (np.minimum(roster.last_use[rows], span.end) - roster.first_use[rows]) / DAY
+    roster.active[rows] = np.maximum(roster.active[rows], np.clip(6.0 / np.maximum(there, 0.1), 0.0, 1.0))
+    each: Floats = np.zeros(len(rows))
+    for day in range(span.days):
+        factor = day_factor(roster, span, day, rows) * (1.0 if tempo is None else tempo[day])
+        each += roster.rate[rows] * chance_of_use(roster, span, day, rows) * factor
+    missing = np.maximum(1.0, 36.0 / np.maximum(each * roster.listed[rows], 1e-6))
+    raised = np.minimum(0.9, roster.listed[rows] * missing)
+    roster.rate[rows] *= np.minimum(missing * roster.listed[rows] / raised, 20.0)
+    roster.listed[rows] = raised
 
 
 def _clock(world: World, rng: np.random.Generator, rows: Ints, timing: str) -> None:
@@ -262,7 +283,6 @@ def _clock(world: World, rng: np.random.Generator, rows: Ints, timing: str) -> N
         roster.kappa[rows] = 0.05
     elif timing == "imitated":
         roster.kappa[rows] = rng.gamma(4.0, 0.45, size)
-        roster.weekend[rows] = rng.choice([0.6, 1.0], size)
         roster.ramp[rows] = rng.uniform(6, 20, size) * world.span.scale
     roster.session[rows] = np.exp(rng.normal(1.9, 0.5, size)) + 1
     roster.gap[rows] = np.exp(rng.normal(np.log(60.0), 0.6, size))

@@ -36,7 +36,8 @@ _USUAL: dict[str, tuple[int, tuple[int, int]]] = {
     "agent_users": (2, (700, 2500)),
     "reseller": (4, (20, 160)),
 }
-BATCH = 0.012  # of honest accounts: people who run batch jobs
+BATCH = 0.008  # of honest accounts: people who run batch jobs
+PACKS = 0.15  # of honest accounts: people who use a collection of prompts that went round among some dozens
 HOUSEHOLDS = 0.05  # of honest accounts: people under one roof with others
 
 

@@ -38,8 +38,12 @@ def draw_people(seed: int, country: Ints, common: Ground, span: Span) -> Roster:
     issued = np.where(abroad, pick(rng, places().shares, size), country)
     first, last = _lives(rng, created)
     level = pick(rng, np.array([0.985, 0.015]), size)
-    favourites = np.where(rng.random(size) < 0.4, 1 + rng.geometric(0.35, size), 0)
-    popular = rng.random(size) < 0.08
+    daily = (rng.random(size) < 0.16) & (level == 0)  # at it nearly every day for months, as a campaign's members are
+    last = np.where(daily & (rng.random(size) < 0.85), created + 900 * DAY, last)
+    first = np.where(daily & (first == NEVER), created + HOUR, first)
+    active = np.where(daily, rng.beta(4.0, 1.3, size), rng.beta(0.75, 2.2, size))
+    favourites = np.where(rng.random(size) < 0.55, 1 + rng.geometric(0.25, size), 0)
+    popular = rng.random(size) < 0.3
     models = np.cumsum(rng.dirichlet(_MIX, size), axis=1)
     return Roster(
         created=created,
@@ -53,7 +57,7 @@ def draw_people(seed: int, country: Ints, common: Ground, span: Span) -> Roster:
         plan=plan,
         source=pick(rng, _SOURCE_WEIGHTS, size),
         haste=np.where(rng.random(size) < 0.1, np.nan, np.round(np.exp(rng.normal(3.6, 0.8, size)), 1)),
-        pays=rng.random(size) < np.where(plan >= 2, 0.85, 0.2 * paid),
+        pays=rng.random(size) < np.where(daily, 0.7, np.where(plan >= 2, 0.85, 0.3 * paid)),
         method=pick(rng, np.array([72, 13, 5, 3, 7.0]), size),
         card=mix(np.arange(size), salt(seed, "worlds-card")),
         card_bin=bin_number(issued, zipf(rng, ISSUERS, size, 0.9)),
@@ -62,8 +66,12 @@ def draw_people(seed: int, country: Ints, common: Ground, span: Span) -> Roster:
         next_card=np.where(rng.random(size) < 0.04, mix(np.arange(size), salt(seed, "worlds-new-card")), np.uint64(0)),
         declines=rng.beta(0.6, 9, size),
         disputes=np.full(size, 0.004),
-        rate=np.exp(rng.normal(2.3, 1.05, size)) * np.where(level == 1, 12.0, 1.0),
-        active=rng.beta(0.75, 1.9, size),
+        rate=np.where(
+            daily,
+            np.exp(rng.normal(3.0, 0.55, size)),
+            np.exp(rng.normal(2.2, 1.0, size)) * np.where(level == 1, 8.0, 1.0),
+        ),
+        active=active,
         weekend=rng.choice([0.25, 0.6, 1.0, 1.25], size, p=[0.25, 0.3, 0.33, 0.12]),
         first_use=first,
         last_use=last,
@@ -90,13 +98,13 @@ def draw_people(seed: int, country: Ints, common: Ground, span: Span) -> Roster:
         input_mean=rng.normal(6.0, 0.7, size),
         input_spread=rng.uniform(0.4, 1.1, size),
         output_mean=rng.normal(4.9, 0.6, size),
-        templates=rng.geometric(0.5, size),
-        framework=np.where(popular | (rng.random(size) < 0.25), zipf(rng, FRAMEWORKS, size, 1.0), -1),
-        framework_share=np.where(popular, rng.beta(5, 2, size), rng.beta(1, 6, size)),
-        bare=rng.random(size) < 0.04,
+        templates=rng.geometric(0.3, size),
+        framework=np.where(popular | (rng.random(size) < 0.3), zipf(rng, FRAMEWORKS, size, 1.0), -1),
+        framework_share=np.where(popular, rng.beta(3, 2, size), rng.beta(1, 5, size)),
+        bare=rng.random(size) < 0.07,
         repeats=rng.beta(1.0, 2.6, size),
         repertoire=2 + np.exp(rng.normal(2.4, 0.9, size)).astype(np.int64),
-        public=np.where(favourites > 0, rng.beta(1.2, 14, size), 0.0),
+        public=np.where(favourites > 0, rng.beta(1.2, 9, size), 0.0),
         favourites=favourites,
         crew=np.full(size, -1),
         place=np.zeros(size, np.int64),
@@ -177,8 +185,13 @@ def _addresses(rng: np.random.Generator, country: Ints, common: Ground) -> Ints:
     own = np.empty((size, SLOTS), np.int64)
     six: Bools = rng.random(size) < 0.15
     own[:, 0] = np.where(six, homes_six(rng, country), homes(rng, country))
-    moved = rng.random(size) < 0.35
-    own[:, 1] = np.where(moved, homes(rng, country), own[:, 0])
+    # Half of all lines get another address now and then, one that was somebody else's before.
+    moved = np.flatnonzero(rng.random(size) < 0.5)
+    own[:, 1] = own[:, 0]
+    lines = homes(rng, country[moved])
+    for index in np.unique(country[moved]).tolist():
+        mine = np.flatnonzero(country[moved] == index)
+        own[moved[mine], 1] = lines[mine[rng.integers(0, max(1, len(mine) * 2 // 5), len(mine))]]
     own[:, 2] = gateway_of(rng, common, country)
     abroad = np.where(rng.random(size) < 0.3, pick(rng, places().shares, size), country)
     own[:, 3] = np.where(

@@ -120,11 +120,11 @@ def _item(roster: Roster, crews: CrewTable, rng: np.random.Generator, row: Ints,
     u, v = rng.random(len(row)), rng.random(len(row))
     shards = crews.shards[crew]
     part = np.maximum(items // shards, 1)
-    shard = (roster.place[row] + (v * crews.overlap[crew]).astype(np.int64)) % shards
+    shard = (roster.place[row] + (rng.random(len(row)) ** 2 * crews.overlap[crew]).astype(np.int64)) % shards
     asked = np.where((mode == Mode.ECHO) & (v < 0.45), day - crews.lag[crew], day)
     asked = np.where(asked < 0, day, asked)
     done = crews.pace[crew, asked] + hour * (crews.pace[crew, asked + 1] - crews.pace[crew, asked])
-    swept = (done * np.maximum(items - window, 0)).astype(np.int64) + (u * window).astype(np.int64)
+    swept = shard * part + (done * np.maximum(part - window, 0)).astype(np.int64) + (u * window).astype(np.int64)
     found = np.where(mode == Mode.SHARDS, shard * part + (u * part).astype(np.int64), (u * items).astype(np.int64))
     return np.where((mode == Mode.SWEEP) | (mode == Mode.ECHO), swept, found)
 
@@ -149,7 +149,7 @@ def _strangers(roster: Roster, rng: np.random.Generator, row: Ints, fresh: Words
     """
     crew, size = roster.crew[row], len(row)
     member = roster.place[row] + np.where(rng.random(size) < 0.12, rng.integers(1, 4, size), 0)
-    user = _USER + ((crew * 8192 + member) * 16 + rng.integers(0, 16, size)).astype(np.uint64)
+    user = _USER + ((crew * 8192 + member) * 3 + rng.integers(0, 3, size)).astype(np.uint64)
     base = np.where(rng.random(size) < 0.15, pair(user, fresh & np.uint64(7), key), mix(fresh, key))
     popular = unit(mix(user, 3))
     frame = mix(_FRAME + (popular**2 * 2 * FRAMEWORKS).astype(np.uint64) % np.uint64(FRAMEWORKS), key)

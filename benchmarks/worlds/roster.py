@@ -52,7 +52,7 @@ class Mode(IntEnum):
 
     POOL = 0  # anybody takes any item at any time
     SHARDS = 1  # each member has a part of it, and parts overlap
-    SWEEP = 2  # all go through it together, a window at a time
+    SWEEP = 2  # each shard's members go through their part together, a window at a time
     ECHO = 3  # the same, and items are asked again days later by whoever is at work then
 
 
@@ -64,7 +64,7 @@ class Crew:
     members: Ints  # rows
     mode: Mode = Mode.POOL
     items: int = 40  # prompts on the list
-    window: int = 40  # items open at a time, for SWEEP and ECHO
+    window: int = 40  # items of a part that are open at a time, for SWEEP and ECHO
     shards: int = 1
     overlap: int = 1  # shards that each member reads
     lag: int = 0  # days until an item is asked again, for ECHO

@@ -40,6 +40,7 @@ class Family:
     homes_per_member: Bounds
     shared_device: Bounds  # share of members on a device of another
     token_spread: Bounds  # of log tokens
+    given_up: Bounds  # share of members that stop after some days or weeks
 
     def mechanisms(self) -> dict[str, tuple[str, ...]]:
         """Mechanisms by dimension."""
@@ -52,7 +53,7 @@ class Family:
 
 DIMENSIONS = ("addresses", "mail", "cards", "devices", "dealing", "templates", "timing", "signups", "clients")
 NUMBERS = ("listed", "askers", "resale", "public", "trends", "reworded", "through_template", "pays", "ordinary_issuer",
-           "ordinary_mail", "homes_per_member", "shared_device", "token_spread")  # fmt: skip
+           "ordinary_mail", "homes_per_member", "shared_device", "token_spread", "given_up")  # fmt: skip
 
 TUNING = Family(
     name="tuning",
@@ -77,19 +78,20 @@ TUNING = Family(
     timing=("windows", "continuous"),  # hours at work; around the clock
     signups=("lots", "two_waves"),  # a lot every day or two; half now, half a week later
     clients=("one", "one_and_leaks"),
-    listed=(0.5, 0.7),
-    askers=(4.0, 7.0),
+    listed=(0.22, 0.38),
+    askers=(5.0, 8.0),
     resale=(0.0, 0.3),
-    public=(0.03, 0.1),
-    trends=(30, 60),
+    public=(0.06, 0.14),
+    trends=(12, 24),
     reworded=(0.25, 0.55),
-    through_template=(0.5, 0.8),
-    pays=(0.75, 0.95),
+    through_template=(0.35, 0.6),
+    pays=(0.6, 0.85),
     ordinary_issuer=(0.2, 0.45),
     ordinary_mail=(0.05, 0.2),
     homes_per_member=(0.9, 2.0),
     shared_device=(0.0, 0.14),
     token_spread=(0.2, 0.4),
+    given_up=(0.05, 0.2),
 )
 
 REPORTED = Family(
@@ -111,8 +113,8 @@ REPORTED = Family(
     ),
     devices=("emulators", "pairs", "unread"),  # a farm for a share; two members on each; none could be read
     dealing=(
-        "sweep",  # all go through the list together, and answers are compared
-        "echo",  # the same, and each item is asked again days later by others
+        "sweep",  # teams go through parts of the list together, and answers are compared
+        "echo",  # the same, and items are asked again days later
     ),
     templates=("public", "renewed", "none"),  # a framework that thousands use; new ones every few days; items alone
     timing=(
@@ -123,19 +125,20 @@ REPORTED = Family(
     ),  # release days; aged accounts at once; teams in turn; days like people's
     signups=("drip", "aged"),  # some every day for two weeks; weeks before the first use
     clients=("mixture", "two"),
-    listed=(0.28, 0.45),
-    askers=(2.4, 3.8),
+    listed=(0.12, 0.2),
+    askers=(3.0, 4.8),
     resale=(0.4, 0.83),
-    public=(0.11, 0.2),
-    trends=(8, 25),
+    public=(0.15, 0.3),
+    trends=(3, 10),
     reworded=(0.6, 0.9),
-    through_template=(0.15, 0.45),
-    pays=(0.35, 0.7),
+    through_template=(0.1, 0.3),
+    pays=(0.35, 0.6),
     ordinary_issuer=(0.5, 1.0),
     ordinary_mail=(0.25, 0.4),
     homes_per_member=(0.25, 0.7),
     shared_device=(0.16, 0.35),
     token_spread=(0.5, 0.9),
+    given_up=(0.25, 0.45),
 )
 
 FAMILIES = {family.name: family for family in (TUNING, REPORTED)}

@@ -15,11 +15,11 @@ from benchmarks.worlds.addresses import ground, written
 from benchmarks.worlds.campaigns import begin_days, campaign_sizes, run_campaign
 from benchmarks.worlds.exchanges import STATUS, Exchanges, days_of
 from benchmarks.worlds.forms import links, payments, signups
-from benchmarks.worlds.groups import BATCH, HOUSEHOLDS, HonestGroup, honest_groups, usual_groups
+from benchmarks.worlds.groups import BATCH, HOUSEHOLDS, PACKS, HonestGroup, honest_groups, usual_groups
 from benchmarks.worlds.honest import settle
 from benchmarks.worlds.pace import chance_of_use, day_factor
 from benchmarks.worlds.people import CLIENTS, MODELS, draw_people, share_roofs
-from benchmarks.worlds.roster import Span, World
+from benchmarks.worlds.roster import Crew, Span, World
 from benchmarks.worlds.tactics import FAMILIES, Family, Tactic, draw_tactics
 from training.simulate.places import places
 from training.simulate.rng import HOUR, Floats, Ints, generator, mix, opaque_ids, pick, salt
@@ -135,18 +135,25 @@ def _countries(
 
 
 def _people_apart(world: World, rows: Ints) -> None:
-    """Mark batch users and households among people on their own."""
+    """Mark batch users and households among people on their own, and let some of them read the same collections."""
     rng, roster = generator(world.seed, "worlds-apart"), world.roster
     which = rng.random(len(rows))
     batch = rows[which < BATCH]
     size = len(batch)
-    roster.rate[batch] = np.exp(rng.normal(np.log(220), 0.8, size))
+    roster.rate[batch] = np.exp(rng.normal(np.log(110), 0.9, size))
     roster.active[batch] = rng.uniform(0.2, 0.9, size)
     roster.first_use[batch] = np.minimum(roster.created[batch] + HOUR, roster.first_use[batch])
     roster.kappa[batch], roster.session[batch], roster.gap[batch] = 0.1, 120.0, 6.0
     roster.repeats[batch], roster.repertoire[batch] = rng.beta(2, 3, size), 200
     roster.input_spread[batch] = rng.uniform(0.1, 0.5, size)
     _name(world, batch, "batch", None)
+    readers = rows[(which > BATCH) & (which < BATCH + PACKS)]
+    begin = 0
+    while begin < len(readers):
+        members = readers[begin : begin + int(np.exp(rng.uniform(np.log(6), np.log(60))))]
+        begin += len(members)
+        pack = Crew(f"pack-{begin}", members, items=int(rng.integers(30, 240)), reworded=0.3, prefixed=False)
+        world.join(pack, listed=float(rng.beta(1.5, 7.0)), template=0.0)
     for number, members in share_roofs(world.seed, roster, rows[which > 1 - HOUSEHOLDS]):
         _name(world, members, "household", f"household-{number}")
 
