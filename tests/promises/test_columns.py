@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.codes import hash64
+from service.domain.campaigns import LIVE_STATES, CampaignState
+from service.domain.codes import code32, hash64
 from service.domain.time import HOUR
 from service.engine.embedded import columns
-from service.features.catalogue import features_for, fingerprint, matrix
+from service.features.catalogue import RULED, features_for, fingerprint, matrix
 from service.features.linkage import KINDS as BUILT_IN_KINDS
 from service.tiles.fold import WINDOWS
-from tests.promises.worlds import ACCOUNTS, KINDS, SIGNALS, World, first_seen, history_of, moments, probes_of, worlds
+from tests.promises.worlds import (
+    ACCOUNTS,
+    CAMPAIGNS,
+    KINDS,
+    NEVER,
+    SIGNALS,
+    World,
+    first_seen,
+    history_of,
+    moments,
+    probes_of,
+    worlds,
+)
 
-FEATURES = features_for(SIGNALS, ["custom.referral_code"])
+FEATURES = (*features_for(SIGNALS, ["custom.referral_code"]), *RULED)
 ALL_KINDS = (*BUILT_IN_KINDS, "custom.referral_code")
 some_moments = st.lists(moments, min_size=1, max_size=3)
 
@@ -56,6 +71,86 @@ def test_shared_keys_are_counted_as_a_person_would_count_them(world: World, at: 
                     (sum(verdict_at(world, a, moment) is wanted for a in of) for of in others.values()), default=0
                 )
                 assert made.shared(kind, measure)[i] == expected, (kind, measure)
+
+
+def live_at(world: World, campaign: str, at: int) -> tuple[CampaignState, float, int] | None:
+    """State, score and members of a campaign that was live then."""
+    before = [row for row in world.states if row[0] == campaign and row[1] <= at]
+    if not before:
+        return None
+    _, _, state, score, members = max(before, key=lambda row: row[1])
+    return (state, score, members) if state in LIVE_STATES else None
+
+
+def belongs_to(world: World, account: str, at: int) -> list[tuple[bool, float, int, str, tuple[object, ...]]]:
+    """The live campaigns that an account is in, the one that counts first."""
+    found = []
+    for who, campaign, joined, left, sure in world.members:
+        live = live_at(world, campaign, at)
+        if who == account and joined <= at < left and live is not None:
+            state, score, members = live
+            known = 0.0 if np.isnan(score) else score
+            values = (score, sure, members, state is CampaignState.CONFIRMED)
+            found.append((state is not CampaignState.CONFIRMED, -known, hash64(campaign), campaign, values))
+    return sorted(found, key=lambda row: row[:3])
+
+
+def ties_of(world: World, account: str, at: int) -> list[tuple[int, float, int, str, tuple[object, ...]]]:
+    """The live campaigns for which the account's keys speak, the one that counts first."""
+    seen = first_seen(world.links)
+    found = []
+    for campaign in CAMPAIGNS:
+        live = live_at(world, campaign, at)
+        held = [
+            row
+            for row in world.keys
+            if row[2] == campaign and row[3] <= at < row[4] and seen.get((account, row[0], row[1]), NEVER) <= at
+        ]
+        if live is None or not held:
+            continue
+        heaviest = {family: max(0.0, *(r[5] for r in held if r[7] == family)) for family in {r[7] for r in held}}
+        private = {row[7] for row in held if row[6]}
+        says = {family for family, nats in heaviest.items() if nats >= 1}
+        nats = sum(heaviest[family] for family in sorted(heaviest))
+        clear = any(one != other for one in private for other in says)
+        grade = 2 if nats >= 12 and len(says) >= 2 else int(clear)
+        confirmed = live[0] is CampaignState.CONFIRMED
+        values = (nats, sum(row[6] for row in held), len(says), grade, confirmed)
+        found.append((-(grade and (3 if confirmed else grade)), -nats, hash64(campaign), campaign, values))
+    return sorted(found, key=lambda row: row[:3])
+
+
+@settings(max_examples=200, deadline=None)
+@given(worlds, some_moments)
+def test_campaigns_count_as_an_analyst_would_have_read_them_at_the_moment(world: World, at: list[int]) -> None:
+    account, as_of = probes_of(at)
+    made = columns(history_of(world), account, as_of, kinds=KINDS)
+    names = {hash64(name): name for name in ACCOUNTS}
+    for i, (who, moment) in enumerate(zip(account, as_of, strict=True)):
+        mine, ties = belongs_to(world, names[who], moment), ties_of(world, names[who], moment)
+        belongs = ("score", "membership", "members", "confirmed")
+        tied = ("tie", "tie_private", "tie_families", "tie_grade", "tie_confirmed")
+        expected = dict.fromkeys((*belongs, *tied), 0.0) | {"belongs": float(bool(mine))}
+        if mine:
+            expected |= dict(zip(belongs, mine[0][4], strict=True))
+        elif ties:
+            expected |= dict(zip(tied, ties[0][4], strict=True))
+        campaign = mine[0][3] if mine else ties[0][3] if ties else None
+        assert made.campaigns.campaign[i] == (0 if campaign is None else hash64(campaign))
+        for name, value in expected.items():
+            np.testing.assert_array_equal(made.campaign(name)[i], float(value), err_msg=name)
+        seen = first_seen(world.links)
+        kinds = {
+            code32(row[0])
+            for row in world.keys
+            if row[2] == campaign
+            and row[3] <= moment < row[4]
+            and seen.get((names[who], row[0], row[1]), NEVER) <= moment
+        }
+        assert set(made.campaigns.tied_kind[made.campaigns.tied_probe == i].tolist()) == kinds
+        verdict = verdict_at(world, names[who], moment)
+        judged = 0 if campaign is None or verdict is None else 1 if verdict else 2
+        assert made.campaign("verdict")[i] == judged
 
 
 @settings(max_examples=100, deadline=None)
@@ -128,14 +223,25 @@ def test_a_fact_learned_later_changes_no_feature(world: World, later: World, at:
             usage=tuple({**row, "event": f"l{row['event']}"} for row in world.usage if row["at"] > at),
             signals=tuple(row for row in world.signals if row[2] > at),
             labels=tuple(row for row in world.labels if row[3] > at),
+            members=tuple(row for row in world.members if row[2] > at),
+            keys=tuple(row for row in world.keys if row[3] > at),
+            states=tuple(row for row in world.states if row[1] > at),
+        )
+
+    def ended(world: World) -> World:
+        """The same, but what was still so at ``at`` of campaigns ends just after."""
+        return replace(
+            world,
+            members=tuple((*row[:3], min(row[3], at + 1) if row[3] > at else row[3], row[4]) for row in world.members),
+            keys=tuple((*row[:4], min(row[4], at + 1) if row[4] > at else row[4], *row[5:]) for row in world.keys),
         )
 
     extra = after(later)
     both = World(
         signups=tuple({**dict(extra.signups), **dict(world.signups)}.items()),
         **{
-            name: getattr(world, name) + getattr(extra, name)
-            for name in ("links", "payments", "usage", "signals", "labels")
+            name: getattr(ended(world), name) + getattr(extra, name)
+            for name in ("links", "payments", "usage", "signals", "labels", "members", "keys", "states")
         },
     )
     np.testing.assert_array_equal(answers(world, [at]), answers(both, [at]))

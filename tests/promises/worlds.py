@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from hypothesis import strategies as st
 
+from service.domain.campaigns import LIVE_STATES, CampaignState
 from service.domain.codes import code32, hash64
+from service.domain.detection import STATE_CODES, CampaignRows
 from service.domain.facts import Int64s
 from service.domain.profile import PROFILE
 from service.domain.time import DAY, HOUR, MINUTE
-from service.tiles.history import History, KeyRows, OwnLinks, SignalRows, verdict_spans
+from service.tiles.history import CampaignFacts, History, KeyRows, OwnLinks, SignalRows, verdict_spans
 from service.tiles.payments import payment_tiles
 from service.tiles.usage import usage_tiles
 from tests.factories import NOON, ints, make_payments, make_usage
 
 ACCOUNTS = ("ann", "bob", "cid", "dot", "eve")
 KINDS = ("card", "ip", "custom.referral_code")
+CAMPAIGNS = ("ring", "crew")
 SIGNALS = ("kyc_level", "seats")
 NEVER = 2**62
 
@@ -32,6 +35,10 @@ class World:
     usage: tuple[dict[str, object], ...]
     signals: tuple[tuple[str, str, int, float], ...]  # account, name, learned, value
     labels: tuple[tuple[str, bool, int, int, int], ...]  # account, fraud, decided, learned, retracted
+    members: tuple[tuple[str, str, int, int, float], ...] = ()  # account, campaign, joined, left, membership
+    keys: tuple[tuple[str, int, str, int, int, float, bool, int], ...] = ()
+    # kind, key, campaign, start, end, weight, private, family
+    states: tuple[tuple[str, int, CampaignState, float, int], ...] = ()  # campaign, at, state, score, members
 
 
 moments = st.one_of(
@@ -46,7 +53,7 @@ def _numbered(rows: list[dict[str, object]], prefix: str) -> tuple[dict[str, obj
     return tuple({**row, "event": f"{prefix}{i}"} for i, row in enumerate(rows))
 
 
-worlds = st.builds(
+facts = st.builds(
     World,
     signups=st.dictionaries(accounts, moments, min_size=1).map(lambda found: tuple(found.items())),
     links=st.lists(st.tuples(accounts, st.sampled_from(KINDS), st.integers(1, 4), moments), max_size=30).map(tuple),
@@ -99,6 +106,35 @@ worlds = st.builds(
             for account, fraud, at, delay, gone in rows
         )
     ),
+)
+
+
+def _spans(start: int, lasts: int | None) -> tuple[int, int]:
+    return start, NEVER if lasts is None else start + lasts
+
+
+campaigns = st.sampled_from(CAMPAIGNS)
+lasts = st.one_of(st.none(), st.integers(1, 9 * DAY))
+chances = st.one_of(st.just(float("nan")), st.floats(0, 1))
+membership = st.dictionaries(st.tuples(accounts, campaigns), st.tuples(moments, lasts, chances), max_size=8).map(
+    lambda found: tuple((*who, *_spans(start, long), sure) for who, (start, long, sure) in found.items())
+)
+campaign_keys = st.dictionaries(
+    st.tuples(st.sampled_from(KINDS), st.integers(1, 4), campaigns),
+    st.tuples(moments, lasts, st.floats(-1, 9), st.booleans(), st.integers(0, 3)),
+    max_size=12,
+).map(lambda found: tuple((*of, *_spans(start, long), *rest) for of, (start, long, *rest) in found.items()))
+states = st.dictionaries(
+    st.tuples(campaigns, moments),
+    st.tuples(st.sampled_from([*CampaignState, *LIVE_STATES, *LIVE_STATES]), chances, st.integers(0, 400)),
+    max_size=9,
+).map(lambda found: tuple((*of, *said) for of, said in found.items()))
+worlds = st.builds(
+    lambda world, members, keys, said: replace(world, members=members, keys=keys, states=said),
+    facts,
+    membership,
+    campaign_keys,
+    states,
 )
 
 
@@ -157,7 +193,34 @@ def history_of(world: World) -> History:
         sharing=rows,
         marked=rows,
         spans=spans,
+        campaigns=campaigns_of(world),
     )
+
+
+def campaigns_of(world: World) -> CampaignFacts:
+    """The world's campaigns, in its order of arrival."""
+    members, keys, said = world.members, world.keys, world.states
+    rows = CampaignRows(
+        member_account=ints([hash64(row[0]) for row in members]),
+        member_campaign=ints([hash64(row[1]) for row in members]),
+        member_start=ints([row[2] for row in members]),
+        member_end=ints([row[3] for row in members]),
+        membership=np.array([row[4] for row in members], np.float64),
+        key=ints([key_number(row[0], row[1]) for row in keys]),
+        key_campaign=ints([hash64(row[2]) for row in keys]),
+        key_start=ints([row[3] for row in keys]),
+        key_end=ints([row[4] for row in keys]),
+        key_kind=np.array([code32(row[0]) for row in keys], np.int32),
+        key_weight=np.array([row[5] for row in keys], np.float64),
+        key_private=np.array([row[6] for row in keys], np.bool_),
+        key_family=np.array([row[7] for row in keys], np.int8),
+        state_campaign=ints([hash64(row[0]) for row in said]),
+        state_at=ints([row[1] for row in said]),
+        state=np.array([STATE_CODES[row[2]] for row in said], np.int8),
+        state_score=np.array([row[3] for row in said], np.float64),
+        state_members=ints([row[4] for row in said]),
+    )
+    return CampaignFacts(rows, {hash64(name): name for name in CAMPAIGNS})
 
 
 def probes_of(at: list[int]) -> tuple[Int64s, Int64s]:
