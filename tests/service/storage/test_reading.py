@@ -7,7 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from service.domain.campaigns import CampaignState, ReviewAction, ReviewAsked
 from service.domain.codes import code32, hash64, hash64_many
+from service.domain.detection import CampaignKeys
 from service.domain.facts import LinkFacts, SignupFacts
 from service.domain.profile import PROFILE
 from service.domain.time import DAY, HOUR
@@ -16,6 +18,7 @@ from service.storage import layouts
 from service.storage.sql import insert, run
 from service.storage.store import Store
 from service.storage.tables import layouts as layout_table
+from service.tiles.campaigns import fold_campaigns
 from service.tiles.fold import WINDOWS, Folded, fold_payments, fold_usage
 from service.tiles.history import SHARING_CAP, History
 from service.tiles.sharing import fold_sharing
@@ -23,6 +26,7 @@ from tests.service.storage.factories import (
     KINDS,
     START,
     arrival,
+    found_campaign,
     ints,
     link_facts,
     payment,
@@ -34,6 +38,8 @@ from tests.service.storage.factories import (
 )
 
 LATER = START + 60 * DAY
+FOUND = START + 50 * DAY
+_FAMILY = np.array([2], np.int8)
 NAMES = [f"account-{i}" for i in range(30)]
 ACCOUNTS = np.unique(hash64_many(NAMES))
 
@@ -41,7 +47,33 @@ ACCOUNTS = np.unique(hash64_many(NAMES))
 def filled(store: Store, seed: int) -> Store:
     store.write(world(seed))
     store.record_labels(verdicts(seed))
+    detected(store, seed)
     return store
+
+
+def detected(store: Store, seed: int) -> None:
+    """Two runs find campaigns of some of these accounts and keys; analysts decide on one of them."""
+    rng = np.random.default_rng(seed)
+    _, key, kind, _ = store.link_rows(LATER)
+    distinct, first = np.unique(key, return_index=True)
+    for at in (START + 8 * DAY, START + 15 * DAY):
+        found = []
+        for i, state in enumerate((CampaignState.DETECTED, CampaignState.DETECTED, CampaignState.SUSPECTED)):
+            some = rng.permutation(len(distinct))[:9]
+            held = CampaignKeys(
+                distinct[some],
+                kind[first[some]],
+                rng.uniform(0.5, 8.0, len(some)),
+                rng.random(len(some)) < 0.5,
+                rng.integers(0, 3, len(some)).astype(np.int8),
+            )
+            members = [NAMES[j] for j in rng.permutation(len(NAMES))[:6]]
+            found.append(replace(found_campaign(f"c-{i}", members, score=0.9 + 0.04 * i, state=state), keys=held))
+        number = store.begin_detection(at, "host", at)
+        store.record_detection(found, run=number, as_of=at)
+        store.finish_detection(number, at, "{}")
+    asked = ReviewAsked("c-0", ReviewAction.CONFIRM, "ann", "one payer")
+    store.review(asked, at=START + 18 * DAY, two_above=100)
 
 
 def folded(history: History, accounts: np.ndarray, as_of: int) -> dict[str, np.ndarray]:
@@ -54,7 +86,11 @@ def folded(history: History, accounts: np.ndarray, as_of: int) -> dict[str, np.n
         for account in accounts.tolist()
         if len((of := _signals(history, account, as_of))[0])
     ]
+    told = fold_campaigns(history, accounts, at)
     return {
+        "campaigns": np.array([history.campaigns.names.get(one, "") for one in told.campaign.tolist()]),
+        "campaign measures": told.values,
+        "campaign ties": np.stack([told.tied_probe, told.tied_kind]),
         "known": known,
         "created": np.where(known, history.created_at[row], 0),
         "profile": np.where(known[:, None], history.profile[row], 0),
@@ -101,6 +137,58 @@ def test_a_few_accounts_read_at_a_moment_equal_the_bulk_read(
         one = ACCOUNTS[3:4]
         whole = store.history(ACCOUNTS, as_of)
         assert_same(folded(store.history(one, as_of), one, as_of), folded(whole, one, as_of))
+
+
+def belonging(store: Store, account: str, at: int, measure: str) -> float:
+    who = ints(hash64(account))
+    return float(fold_campaigns(store.history(who, at), who, ints(at)).column(measure)[0])
+
+
+@pytest.fixture
+def ring(store: Store) -> Store:
+    """A campaign of one, found on day 50; another account has the device that speaks for it, and a third nothing."""
+    for name, device in (("in", "x"), ("near", "d"), ("far", "y")):
+        store.write([arrival(None, signups=signup(name, START, device=device))])
+    keys = CampaignKeys(
+        ints(hash64("device|d")), np.array([code32("device")], np.int32), np.array([5.0]), np.array([True]), _FAMILY
+    )
+    number = store.begin_detection(FOUND, "host", FOUND)
+    store.record_detection([replace(found_campaign("c-9", ["in"]), keys=keys)], run=number, as_of=FOUND)
+    store.finish_detection(number, FOUND, "{}")
+    return store
+
+
+def test_a_campaign_counts_from_the_moment_at_which_it_was_found_and_until_it_is_refuted(ring: Store) -> None:
+    for account, measure in (("in", "belongs"), ("near", "tie_private")):
+        assert belonging(ring, account, FOUND - 1, measure) == 0
+        assert belonging(ring, account, FOUND, measure) == 1
+    assert belonging(ring, "near", FOUND, "tie") == 5.0
+    assert belonging(ring, "far", FOUND, "tie") == belonging(ring, "far", FOUND, "belongs") == 0
+    ring.review(ReviewAsked("c-9", ReviewAction.REFUTE, "ann", "a class"), at=FOUND + HOUR, two_above=100)
+    for account, measure in (("in", "belongs"), ("near", "tie_private")):
+        assert belonging(ring, account, FOUND + HOUR - 1, measure) == 1
+        assert belonging(ring, account, FOUND + HOUR, measure) == 0
+
+
+def test_an_erased_account_belongs_to_nothing_and_is_tied_to_nothing(ring: Store) -> None:
+    for account in ("in", "near"):
+        ring.erase(account, "asked to", LATER)
+        for at in (FOUND, LATER):
+            who = ints(hash64(account))
+            told = fold_campaigns(ring.history(who, at), who, ints(at))
+            assert told.campaign[0] == 0
+            assert not told.values.any()
+
+
+def test_whoever_belongs_to_a_campaign_that_changed_or_has_its_private_key_is_asked_about_again(ring: Store) -> None:
+    def changed(since: int) -> list[int]:
+        return sorted(int(account) for chunk in ring.histories(changed_since=since) for account in chunk.account)
+
+    concerned = sorted([hash64("in"), hash64("near")])
+    assert changed(FOUND) == concerned
+    assert changed(FOUND + 1) == []
+    ring.review(ReviewAsked("c-9", ReviewAction.REFUTE, "ann", "a class"), at=FOUND + HOUR, two_above=100)
+    assert changed(FOUND + 1) == concerned
 
 
 def test_histories_of_given_accounts_are_those_and_no_others(store: Store) -> None:
