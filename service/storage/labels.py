@@ -153,9 +153,13 @@ def _follow(connection: Connection, fresh: Sequence[LabelRecord], retracted: Seq
             since[label.campaign_id] = min(since.get(label.campaign_id, NEVER), at)
     if not since:
         return
-    # Those that a campaign holds on a cleared label leave it with the first that is called fraud.
-    sql = "SELECT DISTINCT account FROM labels WHERE campaign_id IN @@ids AND verdict = 'legitimate'"
-    cleared = columns_of(run(connection, sql, ids=sorted(since)), 1)[0]
+    # Those that a suspicion holds on a cleared label leave it with the first that is called fraud.
+    names = sorted({each.campaign_id for each, _ in moments if each.campaign_id and each.verdict is Verdict.FRAUD})
+    sql = (
+        "SELECT DISTINCT l.account FROM labels l JOIN campaigns c ON c.campaign_id = l.campaign_id "
+        "AND c.origin = 'label' WHERE l.campaign_id IN @@ids AND l.verdict = 'legitimate'"
+    )
+    cleared = columns_of(run(connection, sql, ids=names), 1)[0] if names else np.empty(0, np.int64)
     placed = place_labelled(connection, np.union1d(touched, cleared))
     stated = {hash64(name): at for name, at in _up(connection, since).items()}
     for campaign in sorted(placed.keys() | stated.keys()):
