@@ -16,6 +16,7 @@ import structlog
 from service.domain.errors import ArtefactProblem, NotReady
 from service.domain.records import ModelRecord
 from service.domain.time import DAY, micros
+from service.linking.judge import shipped
 from service.rpc.ports import UseCases
 from service.settings import DEFAULT_DATABASE, Settings
 from service.signals.door import Door
@@ -26,6 +27,7 @@ from service.storage.writer import Writer
 from service.usecases.assessments import GetAssessment, ListAssessments
 from service.usecases.campaigns import GetCampaign, ListCampaignMembers, ListCampaigns
 from service.usecases.champion import Models
+from service.usecases.detect import Detect
 from service.usecases.erase_account import EraseAccount
 from service.usecases.export_indicators import ExportIndicators
 from service.usecases.labels import ListLabels, RecordLabels, RetractLabel
@@ -167,6 +169,11 @@ class App:
     def export_indicators(self) -> ExportIndicators:
         """The deed of exporting what marks a campaign."""
         return ExportIndicators(self.store, self.settings.export_keys)
+
+    @cached_property
+    def detect(self) -> Detect:
+        """The periodic job that finds campaigns."""
+        return Detect(self.store, shipped())
 
     def use_cases(self) -> UseCases:
         """Everything that the servicers can be asked for."""

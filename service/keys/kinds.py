@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import cleandoc
-from typing import Any
 
 from service.domain.codes import code32
 from service.keys import address, mail, payment, person, prompt
@@ -21,7 +20,7 @@ class LinkKind:
     honest: str  # how honest accounts come to share such a key
 
     @classmethod
-    def of(cls, key: Callable[[Any], str | None]) -> LinkKind:
+    def of(cls, key: Callable[..., object]) -> LinkKind:
         """The kind that the function ``key`` makes; its docstring says what it means and what sharing it means."""
         text = cleandoc(key.__doc__ or "")
         honest = text.partition("Honest sharing: ")[2].replace("\n", " ")

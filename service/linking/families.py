@@ -12,6 +12,8 @@ from service.domain.facts import Float64s, Int64s
 
 FAMILIES = ("mail", "phone", "device", "network", "name", "payment", "template", "prompt", "custom", "habit")
 FAMILY_CAP = 10.0  # nats
+WEAK = ("habit", "name")  # cues that strangers share often: they support others and tie nobody alone
+WEAK_CAP = 4.0  # nats
 
 _OF_KIND = {
     "mailbox": "mail",
@@ -23,7 +25,7 @@ _OF_KIND = {
     "device": "device",
     "ip": "network",
     "ip_net": "network",
-    "asn_hour": "network",
+    "net_hour": "network",
     "full_name": "name",
     "card": "payment",
     "card_bin": "payment",
@@ -56,7 +58,10 @@ def by_family(per_kind: Float64s, kinds: tuple[str, ...], cap: float = FAMILY_CA
     for place, kind in enumerate(kinds):
         column = out[:, FAMILIES.index(family(kind))]
         np.maximum(column, per_kind[:, place], out=column)
-    return np.minimum(out, cap)
+    for name in WEAK:
+        column = out[:, FAMILIES.index(name)]
+        np.minimum(column, WEAK_CAP, out=column)
+    return np.minimum(out, cap, out=out)
 
 
 def families_of(kinds: tuple[str, ...]) -> Int64s:

@@ -38,6 +38,22 @@ class Judge:
         return out
 
 
+# Fitted on 4,101 groups of four simulated worlds of both generators, every third day; weights of identity, volume and
+# pace capped so that no single habit decides, and the bias lowered until no honest group passed.
+SHIPPED = {
+    "split_per_life": 1.2,
+    "split_list": 2.0,
+    "network": 0.35,
+    "mail": 0.1,
+    "payment": 0.5,
+    "device": 0.3,
+    "custom": 0.1,
+    "even_volume": 1.0,
+    "busy": 2.0,
+    "organised": 2.5,
+}
+BIAS = -2.9
+
 TERMS = (
     "split_median",
     "split_per_day",
@@ -83,3 +99,8 @@ def terms(traits: Traits) -> Float64s:
         ],
         axis=1,
     )
+
+
+def shipped() -> Judge:
+    """The product's own."""
+    return Judge(tuple(SHIPPED.get(name, 0.0) for name in TERMS), BIAS)

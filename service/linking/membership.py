@@ -32,13 +32,19 @@ class Fits:
     account: Int64s
     group: Int64s
     families: Float64s  # (rows, FAMILIES) nats, clipped
-    raw: Float64s  # (rows,) nats, not clipped by family
+    kinds: Float64s  # (rows, kinds) nats, clipped by key alone
     size: Int64s  # (groups,) accounts in each
 
     @property
     def nats(self) -> Float64s:
         """(rows,) in all."""
         total: Float64s = self.families.sum(axis=1)
+        return total
+
+    @property
+    def raw(self) -> Float64s:
+        """(rows,) in all, clipped by key alone."""
+        total: Float64s = self.kinds.sum(axis=1)
         return total
 
 
@@ -98,7 +104,7 @@ def fits(seen: Sightings, surprise: Float64s, group: Int64s) -> Fits:
     shared = np.bincount(pair[is_prompt], minlength=len(start)).astype(np.float64)
     work = _prompt_work(seen, who, of, shared, group[who] == of, groups)
     families[:, PROMPT] = np.maximum(np.minimum(families[:, PROMPT], work), PROMPT_FLOOR)
-    return Fits(who, of, families, per_kind.sum(axis=1), keys.size)
+    return Fits(who, of, families, per_kind, keys.size)
 
 
 def _meet(seen: Sightings, keys: GroupKeys) -> tuple[Int64s, Int64s]:

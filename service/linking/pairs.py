@@ -19,8 +19,8 @@ from service.domain.facts import Float64s, Int64s
 from service.linking.families import by_family
 from service.linking.sightings import Sightings, summed
 
-PARTNERS = 12
-WORTH_A_LOOK = 3.0  # nats, a key's mean surprise below which it brings no candidates
+PARTNERS = 8
+WORTH_A_LOOK = 4.5  # nats, a key's mean surprise below which it brings no candidates
 SLACK = 1.0  # nats off each shared key: many that say little are not one that says much
 KEYS_PER_ACCOUNT = 256  # of a kind, the most surprising, that pairs are compared by
 FAMILY_PAIR_CAP = 14.0  # nats

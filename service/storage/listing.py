@@ -32,6 +32,13 @@ def accounts(connection: Connection, after: int | None, limit: int) -> Int64s:
     return columns_of(run(connection, sql, **parameters), 1)[0]
 
 
+def verdicts(connection: Connection, as_of: int) -> tuple[Int64s, Int64s]:
+    """See ``Store.verdicts``."""
+    sql = "SELECT account, verdict FROM verdict_spans WHERE start_at <= :as_of AND end_at > :as_of ORDER BY account"
+    account, verdict = columns_of(run(connection, sql, as_of=as_of), 2)
+    return account, verdict
+
+
 def ping(connection: Connection) -> None:
     """See ``Store.ping``."""
     run(connection, "SELECT 1")

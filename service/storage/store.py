@@ -304,6 +304,11 @@ class Store:
         with snapshot(self.engine) as connection:
             yield from linkingrows.usage_rows(connection, self.segments, as_of, since, columns)
 
+    def verdicts(self, as_of: int) -> tuple[Int64s, Int64s]:
+        """Accounts under a verdict at ``as_of``, and which: FRAUD or LEGITIMATE of ``tiles.history``."""
+        with snapshot(self.engine) as connection:
+            return listing.verdicts(connection, as_of)
+
     def standing(self, as_of: int) -> Standing:
         """Campaigns as they stand, but for merged ones, with members and those kept out; for a run as of ``as_of``."""
         with snapshot(self.engine) as connection:

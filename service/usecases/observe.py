@@ -1,6 +1,6 @@
 """What a detection looks at: signups, links and raw usage as known at a moment, held as arrays.
 
-Exchanges are held without their ids, 32 bytes each. An ``Observer`` that is asked for a later moment reads only what
+Exchanges are held without their ids, 40 bytes each. An ``Observer`` that is asked for a later moment reads only what
 was learned since; a fresh one reads everything, and takes near-duplicate prompts over from the run before it.
 """
 
@@ -20,13 +20,16 @@ from service.domain.facts import Float32s, Int32s, Int64s
 from service.domain.profile import PROFILE_INDEX
 from service.domain.time import DAY
 from service.keys.kinds import KIND_BY_CODE
+from service.linking.derived import Shown, Signups, as_rows, derived_rows
 from service.linking.find import Accounts
+from service.linking.habits import Keys, habit_rows
 from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend
 from service.linking.sightings import Rows, Sightings, prompt_rows, sightings
 
 LOOKBACK = 60 * DAY  # raw usage that a run looks at
+HABITS = 30 * DAY  # of which habits are made of so much
 CACHE = "prompts"
-_COLUMNS = ("account", "happened", "simhash", "input_tokens", "output_tokens")
+_COLUMNS = ("account", "happened", "simhash", "input_tokens", "output_tokens", "client", "model")
 _EVER = -(2**62)
 
 
@@ -72,13 +75,21 @@ class _Exchanges(NamedTuple):
     account: Int64s
     happened: Int64s
     words: Words
-    tokens_in: Int32s
+    tokens_in: Int32s  # -1: not said
     tokens_out: Int32s
+    client: Int32s  # part of the name's hash; 0: not said
+    model: Int32s
 
     def take(self, rows: NDArray[np.bool_]) -> _Exchanges:
         """Some of them."""
         return _Exchanges(
-            self.account[rows], self.happened[rows], self.words[rows], self.tokens_in[rows], self.tokens_out[rows]
+            self.account[rows],
+            self.happened[rows],
+            self.words[rows],
+            self.tokens_in[rows],
+            self.tokens_out[rows],
+            self.client[rows],
+            self.model[rows],
         )
 
 
@@ -89,6 +100,8 @@ def _joined(parts: list[_Exchanges]) -> _Exchanges:
         np.concatenate([part.words for part in parts]),
         np.concatenate([part.tokens_in for part in parts]),
         np.concatenate([part.tokens_out for part in parts]),
+        np.concatenate([part.client for part in parts]),
+        np.concatenate([part.model for part in parts]),
     )
 
 
@@ -102,8 +115,9 @@ class Observer:
     def _forget(self) -> None:
         none = np.empty(0, np.int64)
         self._until = _EVER
-        self._links = (none, none, none.astype(np.int32))
-        self._usage = _Exchanges(none, none, none.astype(np.uint64), none.astype(np.int32), none.astype(np.int32))
+        self._links = Shown(none, none, none.astype(np.int32), none)
+        small = none.astype(np.int32)
+        self._usage = _Exchanges(none, none, none.astype(np.uint64), small, small, small, small)
         self._known: Words = none.astype(np.uint64)  # distinct words that prompt ids were made of
         self._ids: PromptIds = NO_PROMPTS
 
@@ -113,11 +127,13 @@ class Observer:
         if fresh:
             self._forget()
         read = self._read(as_of)
-        account, created, _, profile = self.facts.signup_rows(as_of)
+        account, created, learned, profile = self.facts.signup_rows(as_of)
         self._join_prompts(as_of, read, fresh=fresh)
         place, is_known = _places(account, self._usage.account)
         place = place[is_known]
-        happened = self._usage.happened[is_known]
+        used = self._usage if is_known.all() else self._usage.take(is_known)
+        happened = used.happened
+        signups = Signups(created, learned)
         return Observed(
             accounts=Accounts(
                 account=account,
@@ -127,10 +143,8 @@ class Observer:
                 as_of=as_of,
             ),
             profile=profile,
-            seen=self._sightings(account, place, self._usage.words[is_known]),
-            usage=Usage(
-                place.astype(np.int32), happened, self._usage.tokens_in[is_known], self._usage.tokens_out[is_known]
-            ),
+            seen=self._sightings(account, signups, place, used, as_of),
+            usage=Usage(place.astype(np.int32), happened, used.tokens_in, used.tokens_out),
         )
 
     def keep(self) -> None:
@@ -142,18 +156,30 @@ class Observer:
     def _read(self, as_of: int) -> Words:
         """Takes in what was learned since; the words among it."""
         since = self._until
-        account, key, kind, _ = self.facts.link_rows(as_of, since)
+        account, key, kind, learned = self.facts.link_rows(as_of, since)
         held = self._links
-        self._links = (
-            np.concatenate([held[0], account]),
-            np.concatenate([held[1], key]),
-            np.concatenate([held[2], kind]),
+        self._links = Shown(
+            np.concatenate([held.account, account]),
+            np.concatenate([held.key, key]),
+            np.concatenate([held.kind, kind]),
+            np.concatenate([held.learned, learned]),
         )
         parts: list[_Exchanges] = []
         first = max(since, as_of - LOOKBACK) if since == _EVER else since
         for table in self.facts.usage_rows(as_of, first, _COLUMNS):
-            owner, happened, simhash, tokens_in, tokens_out = (table[name].to_numpy() for name in _COLUMNS)
-            parts.append(_Exchanges(owner, happened, simhash.view(np.uint64), _small(tokens_in), _small(tokens_out)))
+            owner, happened, simhash, *rest = (table[name].to_numpy() for name in _COLUMNS)
+            tokens_in, tokens_out, client, model = rest
+            parts.append(
+                _Exchanges(
+                    owner,
+                    happened,
+                    simhash.view(np.uint64),
+                    _tokens(tokens_in),
+                    _tokens(tokens_out),
+                    client.astype(np.int32),
+                    model.astype(np.int32),
+                )
+            )
         if parts:
             self._usage = _joined([self._usage, *parts])
         recent = self._usage.happened > as_of - LOOKBACK
@@ -173,28 +199,45 @@ class Observer:
             self._ids = extend(self._ids, self._known, added)
             self._known = distinct(np.concatenate([self._known, added])) if len(self._known) else added
 
-    def _sightings(self, account: Int64s, place: Int64s, words: Words) -> Sightings:
-        owner, key, kind = self._links
-        owner_place, is_known = _places(account, owner)
-        codes, of = np.unique(kind[is_known], return_inverse=True)
+    def _sightings(self, account: Int64s, signups: Signups, place: Int64s, used: _Exchanges, as_of: int) -> Sightings:
+        owner, is_known = _places(account, self._links.account)
+        shown = Shown(owner, self._links.key, self._links.kind, self._links.learned).take(is_known)
+        codes, of = np.unique(shown.kind, return_inverse=True)
         names = {code: each.name for code, each in KIND_BY_CODE.items()} | self.facts.names("kind")
-        kinds = tuple(names.get(code, f"kind {code}") for code in codes.tolist())
-        spoken = np.flatnonzero(words)
-        spoken = spoken[np.argsort(words[spoken])]  # looked up in order, five times as fast as at random
-        prompts = self._ids.of(words[spoken])
+        stored = tuple(names.get(code, f"kind {code}") for code in codes.tolist())
+        made = derived_rows(shown, signups) | self._habits(place, used, as_of)
+        kinds = (*stored, *made, "prompt")
+        spoken = np.flatnonzero(used.words)
+        spoken = spoken[np.argsort(used.words[spoken])]  # looked up in order, five times as fast as at random
+        prompts = self._ids.of(used.words[spoken])
         sender, prompt, alone = prompt_rows(len(account), place[spoken], prompts)
-        rows = Rows(
-            np.concatenate([owner_place[is_known], sender]),
-            np.concatenate([key[is_known], prompt ^ code32("prompt")]),
-            np.concatenate([of.astype(np.int64), np.full(len(sender), len(kinds), np.int64)]),
+        rows = Rows.joined(
+            [
+                Rows(shown.account, shown.key, of.astype(np.int64)),
+                as_rows(made, kinds),
+                Rows(sender, prompt ^ code32("prompt"), np.full(len(sender), len(kinds) - 1, np.int64)),
+            ]
         )
-        unshared = np.zeros((len(kinds) + 1, len(account)), np.int32)
+        unshared = np.zeros((len(kinds), len(account)), np.int32)
         unshared[-1] = alone
-        return sightings(len(account), (*kinds, "prompt"), rows, unshared)
+        return sightings(len(account), kinds, rows, unshared)
+
+    @staticmethod
+    def _habits(place: Int64s, used: _Exchanges, as_of: int) -> dict[str, Keys]:
+        recent = np.flatnonzero(used.happened > as_of - HABITS)
+        return habit_rows(
+            place[recent],
+            used.happened[recent],
+            used.tokens_in[recent].astype(np.int64),
+            used.tokens_out[recent].astype(np.int64),
+            used.client[recent].astype(np.int64),
+            used.model[recent].astype(np.int64),
+            as_of=as_of,
+        )
 
 
-def _small(tokens: NDArray[np.generic]) -> Int32s:
-    return np.clip(np.nan_to_num(tokens.astype(np.float64)), 0, 2**31 - 1).astype(np.int32)
+def _tokens(tokens: NDArray[np.generic]) -> Int32s:
+    return np.clip(np.nan_to_num(tokens.astype(np.float64), nan=-1.0), -1, 2**31 - 1).astype(np.int32)
 
 
 def _places(accounts: Int64s, wanted: Int64s) -> tuple[Int64s, NDArray[np.bool_]]:

@@ -28,6 +28,7 @@ class PromptLaw:
     template: Floats
     group: Ints
     list_size: Ints
+    skew: Floats  # 1: every prompt of the list alike; above: some are everybody's favourites
     templates: Ints
     public_base: Ints  # a framework that the group builds on, -1 for an own template
     reworded: Floats  # chance that a list's prompt is sent slightly changed
@@ -61,7 +62,7 @@ class PromptLaw:
         prompt = np.where(common, mix(PUBLIC + _skewed(rng, np.full(size, COMMON_PROMPTS)), self.salt + 1), prompt)
         reworded = rng.random(size) < np.where(common, 0.1, 0.35)
         if len(self.list_size):
-            item = (rng.random(size) * self.list_size[group]).astype(np.uint64)
+            item = (rng.random(size) ** self.skew[group] * self.list_size[group]).astype(np.uint64)
             prompt = np.where(listed, pair(GROUP + group.astype(np.uint64), item, self.salt + 1), prompt)
             reworded = np.where(listed, rng.random(size) < self.reworded[group], reworded)
         return np.where(reworded, flip(prompt, rng), prompt)
@@ -77,14 +78,21 @@ def flip(words: Words, rng: np.random.Generator) -> Words:
 def prompt_law(crowd: Crowd) -> PromptLaw:
     """Draw each group's list and templates."""
     rng = generator(crowd.seed, "prompt-law")
-    sizes = np.array([len(group.members) * one.prompts_per_member * 8 for group, one in crowd.groups])
-    count = len(sizes)
+    count = len(crowd.groups)
+    campaign = np.array([group.kind == CAMPAIGN for group, _ in crowd.groups], bool)
+    work = np.array([len(group.members) * one.prompts_per_member * 8 for group, one in crowd.groups])
+    # People share by copying: exercises, snippets that went round. Only a pipeline deals thousands of prompts out.
+    handed = (
+        np.exp(rng.uniform(np.log(5), np.log(150), count)) * np.array([len(g.members) for g, _ in crowd.groups]) ** 0.1
+    )
+    sizes = np.where(campaign, work, handed)
     personal = rng.uniform(0.3, 1.7, crowd.population.size)  # members differ in how much of the group's work they carry
     return PromptLaw(
         prompt=np.minimum(_work(crowd) * personal, 0.95),
         template=np.minimum(crowd.share("template") * personal, 0.95),
         group=crowd.population.group,
         list_size=np.maximum(sizes, 5).astype(np.int64),
+        skew=np.where(campaign, 1.0, rng.uniform(1.5, 3.0, count)),
         templates=rng.integers(1, 6, count),
         public_base=np.where(rng.random(count) < 0.3, rng.integers(0, FRAMEWORKS, count), -1),
         reworded=rng.uniform(0.1, 0.9, count),

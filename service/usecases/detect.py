@@ -1,0 +1,249 @@
+"""The periodic job that finds campaigns: reads what is known, links it, judges it, and records what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import orjson
+
+from service.domain.campaigns import CampaignState
+from service.domain.detection import DetectionOutcome, FoundCampaign, Standing
+from service.domain.facts import Float64s, Int64s
+from service.domain.profile import PROFILE_INDEX
+from service.domain.time import WEEK
+from service.linking.evidence import Known, Work, evidence, ground
+from service.linking.find import Found, find
+from service.linking.identity import Matched, match, regrouped
+from service.linking.judge import DETECTED, SUSPECTED, Judge
+from service.linking.leads import at_the_door, leads
+from service.linking.membership import JOIN, Fits, fits
+from service.linking.sightings import summed
+from service.linking.traits import traits
+from service.tiles.history import FRAUD
+from service.usecases.observe import Facts, Observed, Observer
+
+SEED = 20260422
+STAYS = 0.5  # score, below which a detected campaign is a suspicion again
+_TIED_BY = 0.5  # nats, from which a kind of key is named among those that tie a member
+
+Step = Callable[[str, int, int], None]
+
+
+class Campaigns(Facts, Protocol):
+    """What the job reads and writes."""
+
+    def standing(self, as_of: int) -> Standing: ...
+
+    def verdicts(self, as_of: int) -> tuple[Int64s, Int64s]: ...
+
+    def begin_detection(self, as_of: int, holder: str, now: int) -> int: ...
+
+    def heartbeat(self, run: int, now: int) -> None: ...
+
+    def record_detection(self, found: Sequence[FoundCampaign], *, run: int, as_of: int) -> DetectionOutcome: ...
+
+    def finish_detection(self, run: int, now: int, report: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSummary:
+    """One campaign that a run found or kept."""
+
+    campaign_id: str
+    state: CampaignState
+    members: int
+    score: float
+    strongest: tuple[str, ...]  # families of keys that hold it, the most telling first
+
+
+@dataclass(frozen=True, slots=True)
+class DetectReport:
+    """What a run did."""
+
+    as_of: int
+    accounts: int
+    exchanges: int
+    links: int  # (account, key) rows of keys that link anybody
+    groups: int  # looked at closely
+    campaigns: tuple[FoundSummary, ...]  # the largest first
+    outcome: DetectionOutcome
+
+
+class Detect:
+    """The deed, wired to its rooms. One run at a time, here and everywhere; an instance remembers what it read."""
+
+    def __init__(self, store: Campaigns, judge: Judge, seed: int = SEED) -> None:
+        self.store, self.judge, self.seed = store, judge, seed
+        self._observe = Observer(store)
+
+    def __call__(
+        self, *, as_of: int, holder: str, clock: Callable[[], int], progress: Step | None = None
+    ) -> DetectReport:
+        """Finds campaigns as things were known at ``as_of``, and records them, all or nothing.
+
+        ``holder`` says who runs, for others who come meanwhile; ``clock`` gives the present moment. The same moment
+        again changes nothing. Raises DetectionRunning while another run is alive.
+        """
+        say = progress if progress is not None else _silent
+        run = self.store.begin_detection(as_of, holder, clock())
+        say("reading", 0, 4)
+        observed = self._observe(as_of)
+        self.store.heartbeat(run, clock())
+        say("linking", 1, 4)
+        standing = self.store.standing(as_of)
+        found = find(
+            observed.seen, observed.accounts, _live(standing, observed.accounts.account), self.judge, self.seed
+        )
+        judged, verdict = self.store.verdicts(as_of)
+        fraud, legitimate = judged[verdict == FRAUD], judged[verdict != FRAUD]
+        matched = match(found.group, observed.accounts.account, standing, as_of, fraud=fraud)
+        self.store.heartbeat(run, clock())
+        say("gathering evidence", 2, 4)
+        campaigns = _campaigns(found, observed, matched, standing, legitimate)
+        say("recording", 3, 4)
+        outcome = self.store.record_detection([each for each, _ in campaigns], run=run, as_of=as_of)
+        self._observe.keep()
+        report = DetectReport(
+            as_of=as_of,
+            accounts=len(observed.accounts.account),
+            exchanges=len(observed.usage.happened),
+            links=len(observed.seen.key),
+            groups=len(found.score),
+            campaigns=tuple(
+                sorted((summary for _, summary in campaigns), key=lambda each: (-each.members, each.campaign_id))
+            ),
+            outcome=outcome,
+        )
+        self.store.finish_detection(run, clock(), orjson.dumps(_told(report)).decode())
+        say("done", 4, 4)
+        return report
+
+
+def _silent(_what: str, _done: int, _of: int) -> None:
+    """Nobody listens."""
+
+
+def _told(report: DetectReport) -> dict[str, object]:
+    return {
+        "as_of": report.as_of,
+        "accounts": report.accounts,
+        "exchanges": report.exchanges,
+        "campaigns": len(report.campaigns),
+        "detected": sum(each.state is CampaignState.DETECTED for each in report.campaigns),
+    }
+
+
+def _live(standing: Standing, account: Int64s) -> Int64s:
+    """(n,) the place of each account's live campaign in ``standing``, -1 for none."""
+    out = np.full(len(account), -1, np.int64)
+    if not len(account) or not len(standing.member_account):
+        return out
+    live = np.array([state in (CampaignState.DETECTED, CampaignState.CONFIRMED) for state in standing.state], bool)[
+        standing.member_campaign
+    ]
+    place = np.minimum(np.searchsorted(account, standing.member_account), len(account) - 1)
+    known = live & (account[place] == standing.member_account)
+    out[place[known]] = standing.member_campaign[known]
+    return out
+
+
+def _campaigns(
+    found: Found, observed: Observed, matched: Sequence[Matched], standing: Standing, legitimate: Int64s
+) -> list[tuple[FoundCampaign, FoundSummary]]:
+    """The campaigns worth recording, each with its members, evidence and keys."""
+    accounts = observed.accounts
+    scores = [_score(each, found, standing) for each in matched]
+    kept = [i for i, score in enumerate(scores) if score >= SUSPECTED or _stands(matched[i], standing)]
+    chosen = [matched[i] for i in kept]
+    place = regrouped(list(chosen), accounts.account)
+    if not chosen:
+        return []
+    belongs = fits(found.seen, found.surprise, place)
+    usage = observed.usage
+    of_usage = place[usage.account]
+    used = of_usage >= 0
+    exchanges = np.bincount(of_usage[used], minlength=len(chosen))
+    tokens_in = summed(of_usage[used], np.maximum(usage.tokens_in[used], 0), len(chosen))
+    tokens_out = summed(of_usage[used], np.maximum(usage.tokens_out[used], 0), len(chosen))
+    work = Work(
+        usage.account[used].astype(np.int64),
+        usage.happened[used],
+        np.maximum(usage.tokens_in[used], 0).astype(np.int64) + np.maximum(usage.tokens_out[used], 0),
+    )
+    week = accounts.created // WEEK
+    plan = np.nan_to_num(observed.profile[:, PROFILE_INDEX["plan"]], nan=-1.0).astype(np.int64)
+    base = ground(found.seen, accounts.country, plan, week)
+    membership, nats = _membership(belongs, place)
+    known = Known(
+        accounts=accounts,
+        membership=membership,
+        honest=np.isin(accounts.account, legitimate),
+        ties=found.ties,
+        traits=traits(found.seen, found.surprise, place, accounts.created, accounts.active_days, accounts.as_of),
+    )
+    door = at_the_door(found.seen, found.surprise)
+    out = []
+    for number, (each, i) in enumerate(zip(chosen, kept, strict=True)):
+        members = np.flatnonzero(place == number)
+        score = scores[i]
+        state = _state(score, each, standing)
+        why = evidence(base, place, number, known, work)
+        created = accounts.created[members]
+        campaign = FoundCampaign(
+            campaign_id=each.campaign_id,
+            accounts=accounts.account[members],
+            membership=membership[members].astype(np.float32),
+            key_types=_tied_by(found, nats[members]),
+            score=score,
+            state=state,
+            evidence=why,
+            keys=leads(*door, place, number),
+            exchanges=int(exchanges[number]),
+            input_tokens=int(tokens_in[number]),
+            output_tokens=int(tokens_out[number]),
+            first_signup_at=int(created.min()) if len(created) else None,
+            last_signup_at=int(created.max()) if len(created) else None,
+            merged_from=each.merged_from,
+            split_from=each.split_from,
+        )
+        strongest = tuple(name for name, value in why.families if value >= 1.0)[:3]
+        out.append((campaign, FoundSummary(each.campaign_id, state, len(members), score, strongest)))
+    return out
+
+
+def _score(each: Matched, found: Found, standing: Standing) -> float:
+    """As judged now; of a campaign that this run did not find, as it was judged before."""
+    if each.group >= 0:
+        return float(found.score[each.group])
+    before = float(standing.score[each.standing]) if each.standing >= 0 else np.nan
+    return 0.0 if np.isnan(before) else before
+
+
+def _stands(each: Matched, standing: Standing) -> bool:
+    return each.standing >= 0 and standing.state[each.standing] is not CampaignState.SUSPECTED
+
+
+def _state(score: float, each: Matched, standing: Standing) -> CampaignState:
+    """Passing the evidence threshold makes a campaign detected; it stays so until it falls well below."""
+    was = each.standing >= 0 and standing.state[each.standing] is CampaignState.DETECTED
+    return CampaignState.DETECTED if score >= DETECTED or (was and score >= STAYS) else CampaignState.SUSPECTED
+
+
+def _membership(belongs: Fits, place: Int64s) -> tuple[Float64s, Float64s]:
+    """How surely each account belongs to its campaign, 0 to 1, and the nats behind it by kind, shape (n, kinds)."""
+    mine = place[belongs.account] == belongs.group
+    who = belongs.account[mine]
+    nats = np.zeros((len(place), belongs.kinds.shape[1]))
+    total = np.zeros(len(place))
+    nats[who], total[who] = belongs.kinds[mine], belongs.nats[mine]
+    return 1.0 / (1.0 + np.exp(-(total - JOIN / 2) / 2.0)), nats
+
+
+def _tied_by(found: Found, nats: Float64s) -> list[str]:
+    """For each member the kinds of key that tie it, comma-joined, the strongest first."""
+    order = np.argsort(-nats, axis=1, kind="stable")
+    kinds = found.seen.kinds
+    return [",".join(kinds[k] for k in row if nats[i, k] >= _TIED_BY) for i, row in enumerate(order.tolist())]
