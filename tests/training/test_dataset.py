@@ -6,11 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from service.domain.codes import hash64
+from service.domain.campaigns import CampaignEvidence, CampaignState
+from service.domain.codes import hash64, hash64_many
+from service.domain.detection import FoundCampaign
 from service.domain.enums import Verdict
 from service.domain.raw import Label
 from service.domain.records import LabelRecord
 from service.domain.time import DAY, HOUR
+from service.features.catalogue import RULED
 from service.storage.arrivals import Arrival
 from service.storage.store import Store, open_store
 from tests.factories import NOON, make_own_links, make_signals, make_signups, make_usage
@@ -99,6 +102,42 @@ def test_facts_and_labels_learned_later_change_no_byte(store: Store) -> None:
     assert after.fingerprint == before.fingerprint
     assert after.matrix.tobytes() == before.matrix.tobytes()
     assert [one.name for one in after.features] == [one.name for one in before.features]
+
+
+def found(store: Store, at: int, *members: str) -> None:
+    accounts = hash64_many(list(members))
+    sure = np.full(len(accounts), 0.75, np.float32)
+    campaign = FoundCampaign(
+        "c-9", accounts, sure, [""] * len(accounts), 0.9, CampaignState.DETECTED, CampaignEvidence()
+    )
+    number = store.begin_detection(at, "host", at)
+    store.record_detection([campaign], run=number, as_of=at)
+    store.finish_detection(number, at, "{}")
+
+
+def test_a_campaign_is_known_from_when_it_was_found_and_a_member_from_when_it_joined(store: Store) -> None:
+    a_world(store)
+    before = built(store, NOON + 9 * DAY)
+    found(store, NOON + 10 * DAY, "one", "three")
+    found(store, NOON + 20 * DAY, "one", "three", "four")
+    dataset = built(store)
+    assert value(dataset, "one", 7 * DAY, "campaign_score") == 0.0
+    assert value(dataset, "one", 30 * DAY, "campaign_score") == pytest.approx(0.9)
+    assert value(dataset, "four", 7 * DAY, "campaign_members_log") == 0.0
+    assert value(dataset, "four", 30 * DAY, "campaign_members_log") == 2.0
+    assert built(store, NOON + 9 * DAY).fingerprint == before.fingerprint
+
+
+def test_no_model_learns_from_what_an_analyst_said_of_the_account_itself(store: Store) -> None:
+    a_world(store)
+    found(store, NOON + 10 * DAY, "one", "three")
+    dataset = built(store)
+    assert not {feature.name for feature in RULED} & {feature.name for feature in dataset.features}
+    levels = {
+        name: dataset.ruled[[row for row in rows_of(dataset, name) if dataset.age[row] == 30 * DAY], 0].tolist()
+        for name in ("one", "three", "four")
+    }
+    assert levels == {"one": [1.0], "three": [0.0], "four": [0.0]}  # an analyst called the third legitimate
 
 
 def test_a_signup_that_came_live_is_not_asked_about_before_it_arrived(store: Store) -> None:

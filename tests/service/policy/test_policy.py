@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.enums import Decision
+from service.features.catalogue import RULED
 from service.policy.policy import LEVELS, Policy, decide, levels
-from service.policy.rules import LADDERS, Rule
+from service.policy.rules import CAMPAIGN_RULES, LADDERS, Rule
 
 FEATURES = ("device_fraud", "requests_24h")
 THRESHOLDS = (0.2, 0.4, 0.6, 0.8)
@@ -64,6 +65,29 @@ def test_an_unknown_value_holds_no_rule() -> None:
 
 def test_a_rule_on_a_feature_that_the_model_lacks_holds_nowhere() -> None:
     assert not DEVICE_RULE.holds(np.ones((2, 1), np.float32), ("other",)).any()
+
+
+def test_a_policy_from_before_there_were_campaigns_gets_their_rules_and_one_that_has_them_stays_as_it_is() -> None:
+    old = Policy(0.001, THRESHOLDS, (DEVICE_RULE,))
+    new = old.with_rules(CAMPAIGN_RULES)
+    assert new.rules == (DEVICE_RULE, *CAMPAIGN_RULES)
+    assert new.version != old.version
+    assert new.with_rules(CAMPAIGN_RULES) == new
+    milder = Rule(CAMPAIGN_RULES[0].code, "campaign_member_level", ">=", 2.0, Decision.CHALLENGE, "an operator's own")
+    assert Policy(0.001, THRESHOLDS, (milder,)).with_rules(CAMPAIGN_RULES).rules[0] == milder
+
+
+def test_each_level_of_belonging_holds_one_rule_and_a_higher_level_never_a_milder_one() -> None:
+    names = [feature.name for feature in RULED]
+    for name in names:
+        decided = decide(
+            Policy(0.001, (math.inf,) * 4, CAMPAIGN_RULES),
+            np.zeros(4),
+            np.array([[level if one == name else 0 for one in names] for level in range(4)], np.float32),
+            names,
+        )
+        assert [len(codes) for codes in decided.rules] == [0, 1, 1, 1]
+        assert decided.decision == (Decision.ALLOW, Decision.CHALLENGE, Decision.THROTTLE, Decision.REVIEW)
 
 
 def test_only_throttled_accounts_get_a_rate_limit_and_it_tightens_with_the_score() -> None:
