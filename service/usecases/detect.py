@@ -80,12 +80,19 @@ class Detect:
         self._observe = Observer(store)
 
     def __call__(
-        self, *, as_of: int, holder: str, clock: Callable[[], int], progress: Step | None = None
+        self,
+        *,
+        as_of: int,
+        holder: str,
+        clock: Callable[[], int],
+        progress: Step | None = None,
+        watch: Callable[[Observed, Found], None] | None = None,
     ) -> DetectReport:
         """Finds campaigns as things were known at ``as_of``, and records them, all or nothing.
 
         ``holder`` says who runs, for others who come meanwhile; ``clock`` gives the present moment. The same moment
-        again changes nothing. Raises DetectionRunning while another run is alive.
+        again changes nothing. ``watch`` is shown all groups, those too that are not worth recording. Raises
+        DetectionRunning while another run is alive.
         """
         say = progress if progress is not None else _silent
         run = self.store.begin_detection(as_of, holder, clock())
@@ -97,6 +104,8 @@ class Detect:
         found = find(
             observed.seen, observed.accounts, _live(standing, observed.accounts.account), self.judge, self.seed
         )
+        if watch is not None:
+            watch(observed, found)
         judged, verdict = self.store.verdicts(as_of)
         fraud, legitimate = judged[verdict == FRAUD], judged[verdict != FRAUD]
         matched = match(found.group, observed.accounts.account, standing, as_of, fraud=fraud)
