@@ -79,7 +79,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
-    """Exchanges of a group's members, any order: place of the account, moment, tokens in and out together."""
+    """Exchanges, any order: place of the account, moment, tokens in and out together."""
 
     account: Int64s
     happened: Int64s
@@ -128,7 +128,7 @@ def evidence(base: Ground, group: Int64s, which: int, known: Known, work: Work) 
     """
     member = np.flatnonzero(group == which)
     shared = _shared(base, member)
-    inside = np.isin(work.account, member)
+    inside = group[work.account] == which
     work = Work(work.account[inside], work.happened[inside], work.tokens[inside])
     left = known.traits.unexplained[which] if len(member) else np.zeros(len(FAMILIES))
     tied = _within(known.ties, group, which)

@@ -76,12 +76,21 @@ class _Claims:
     came_from: list[int]  # of new ones, the campaign that they were split from, or -1
 
 
-def match(group: Int64s, account: Int64s, standing: Standing, as_of: int, *, fraud: Int64s = _NOBODY) -> list[Matched]:
+def match(
+    group: Int64s,
+    account: Int64s,
+    standing: Standing,
+    as_of: int,
+    *,
+    fraud: Int64s = _NOBODY,
+    worth: Bools | None = None,
+) -> list[Matched]:
     """The campaigns that a run found, by id.
 
     ``group`` of shape (n,) numbers found groups from 0, -1 for accounts in none; ``account`` (n,) are their hashes,
     ascending and distinct; ``fraud`` are hashes of accounts under a fraud verdict. Every account is in one campaign at
-    most. The same input, in any numbering of groups, gives the same answer and the same new ids.
+    most. The same input, in any numbering of groups, gives the same answer and the same new ids. ``worth`` (groups,)
+    are those that may become new campaigns, None: all; members of the others stay where they stand.
 
     - A group continues a campaign with a third of that campaign's members, or whose members are a third of the group;
       one that analysts' labels made, with any; but two of several at least. The largest part of a campaign keeps the
@@ -99,7 +108,7 @@ def match(group: Int64s, account: Int64s, standing: Standing, as_of: int, *, fra
     scene = _scene(group, account, standing, fraud)
     pairs = _pairs(scene)
     claims = _claims(scene, pairs)
-    _settle_others(scene, pairs, claims)
+    _settle_others(scene, pairs, claims, np.ones(len(scene.size), bool) if worth is None else worth)
     return _matched(scene, claims, _placed(scene, claims), as_of)
 
 
@@ -219,12 +228,12 @@ def _claims(scene: _Scene, pairs: _Pairs) -> _Claims:
     return claims
 
 
-def _settle_others(scene: _Scene, pairs: _Pairs, claims: _Claims) -> None:
+def _settle_others(scene: _Scene, pairs: _Pairs, claims: _Claims, worth: Bools) -> None:
     """Groups that continue no campaign are part of one, or split off one, or new."""
     order = np.lexsort((np.arange(len(pairs.group)), -pairs.overlap, pairs.group))
     first = order[np.concatenate([np.ones(min(1, len(order)), bool), np.diff(pairs.group[order]) != 0])]
     largest = dict(zip(pairs.group[first].tolist(), first.tolist(), strict=True))
-    free = np.flatnonzero((claims.keeper < 0) & (scene.size > 0) & ~scene.again)
+    free = np.flatnonzero((claims.keeper < 0) & (scene.size > 0) & ~scene.again & worth)
     for group in free[np.argsort(scene.least[free])].tolist():
         row = largest.get(group)
         came_from = -1

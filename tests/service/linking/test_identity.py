@@ -305,6 +305,14 @@ def test_no_accounts_and_nothing_standing_is_no_campaign() -> None:
     assert match(none, none, gone, NOON) == []
 
 
+def test_members_of_a_detected_campaign_stay_where_what_they_were_found_as_is_not_worth_a_campaign() -> None:
+    standing = make_standing({"old": (DETECTED, people((0, 30)))})
+    group = make_groups(people((0, 18)), people((18, 30), (40, 90)))
+    [one] = match(group, PEOPLE, standing, NOON, worth=np.array([False, False]))
+    assert (one.campaign_id, one.accounts.tolist()) == ("old", people((0, 30)))
+    assert len(match(group, PEOPLE, standing, NOON, worth=np.array([False, True]))) == 2
+
+
 def test_every_account_has_one_place_among_the_campaigns() -> None:
     standing = make_standing({"a": (CONFIRMED, people((0, 10))), "b": (CONFIRMED, people((8, 30)))})
     matched = found(standing, people((0, 40)), people((100, 110)))
