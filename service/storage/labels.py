@@ -72,7 +72,7 @@ def record(connection: Connection, said: Sequence[Label], learned_at: int | None
     for each in retracted:
         _retract(connection, each, "")
     created = _create_campaigns(connection, fresh)
-    _follow(connection, fresh, retracted)
+    _follow(connection, fresh, retracted, list(now.values()))
     return LabelOutcome(status, created)
 
 
@@ -141,10 +141,18 @@ def review_evidence(review_id: str) -> str:
     return f"review {review_id}"
 
 
-def _follow(connection: Connection, fresh: Sequence[LabelRecord], retracted: Sequence[LabelRecord]) -> None:
-    """What labels bring about: verdicts in force, marks on links, places in campaigns, and those campaigns' states."""
+def _follow(
+    connection: Connection,
+    fresh: Sequence[LabelRecord],
+    retracted: Sequence[LabelRecord],
+    known: Sequence[LabelRecord] | None = None,
+) -> None:
+    """What labels bring about: verdicts in force, marks on links, places in campaigns, and those campaigns' states.
+
+    ``known``: all labels of these accounts, and maybe of others; None: they are read.
+    """
     touched = np.unique(np.array([each.account for each in (*fresh, *retracted)], np.int64))
-    refresh_verdicts(connection, touched)
+    refresh_verdicts(connection, touched, known)
     since: dict[str, int] = {}
     moments = [(each, each.learned_at) for each in fresh]
     moments += [(each, at) for each in retracted if (at := each.retraction_learned_at) is not None]
@@ -249,11 +257,13 @@ def _create_campaigns(connection: Connection, fresh: Sequence[LabelRecord]) -> t
     return tuple(created)
 
 
-def refresh_verdicts(connection: Connection, accounts: Int64s) -> None:
+def refresh_verdicts(connection: Connection, accounts: Int64s, labelled: Sequence[LabelRecord] | None = None) -> None:
     """Works out anew under which verdict these accounts stood when, and marks their links."""
     if not len(accounts):
         return
-    known = list(_stored(connection, accounts).values())
+    of = set(accounts.tolist())
+    stored = _stored(connection, accounts).values() if labelled is None else labelled
+    known = [each for each in stored if each.account in of]
     spans = spans_of(
         np.array([each.account for each in known], np.int64),
         np.array([each.verdict is Verdict.FRAUD for each in known], bool),

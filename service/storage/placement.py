@@ -152,9 +152,10 @@ def place_labelled(connection: Connection, accounts: Int64s) -> dict[int, int]:
     fresh: list[tuple[Place, Span]] = []
     for place in there.keys() | wanted.keys():
         before, after = there.get(place, set()), wanted.get(place, set())
+        if before == after:
+            continue
         moments = {at for span in before for at in span} ^ {at for span in after for at in span}
-        if moments:
-            since[place[1]] = min(since.get(place[1], NEVER), *moments)
+        since[place[1]] = min(since.get(place[1], NEVER), *moments)
         gone += [(place, span) for span in before - after]
         fresh += [(place, span) for span in after - before]
     replaced = {(place, joined) for place, (joined, _) in fresh}
