@@ -1,8 +1,8 @@
 """Campaigns caught, exchanges spent and honest people touched, replayed as it would have happened.
 
-A world is written by ``benchmarks.worlds`` (by default with the tactics that nobody tuned on), imported once, and looked
-at every few hours through the use case of ``gatehouse detect``, each time with what was known by then. Between looks
-every signup is asked about at its own second, and young accounts at every look, by the fold that scoring uses. An
+A world is written by ``benchmarks.worlds`` (by default with the tactics that nobody tuned on), imported once, and
+looked at every few hours through the use case of ``gatehouse detect``, each time with what was known by then. Between
+looks every signup is asked about at its own second, and young accounts at every look, by the fold that scoring uses. An
 account is caught, or touched, from the first moment at which it belongs to a campaign above the evidence threshold or
 its keys tie it to one. Exchanges spent are those before that, in two parts: until the campaign is first detected, and
 of newcomers until they are joined to it.
@@ -161,8 +161,9 @@ def _top(out: Replay, truth: Truth, observed: Observed, found: Found) -> None:
 def _say(out: Replay, truth: Truth, moment: int, start: int, end: int) -> None:
     caught, fraud = out.caught < NEVER, truth.campaign >= 0
     print(
-        f"  day {(moment - start) / DAY:5.2f} of {(end - start) / DAY:.0f}: {(caught & fraud).sum():,} of {fraud.sum():,} "
-        f"campaign accounts, {(caught & ~fraud).sum():,} of {(~fraud).sum():,} honest, {out.steps[-1]:.1f} s a look",
+        f"  day {(moment - start) / DAY:5.2f} of {(end - start) / DAY:.0f}: {(caught & fraud).sum():,} of "
+        f"{fraud.sum():,} campaign accounts, {(caught & ~fraud).sum():,} of {(~fraud).sum():,} honest, "
+        f"{out.steps[-1]:.1f} s a look",
         file=sys.stderr,
         flush=True,
     )
@@ -268,7 +269,7 @@ def main() -> None:
         print(json.dumps(found), flush=True)
     names = ("caught", "caught_at_signup", "spent", "spent_before_seen", "spent_by_newcomers", "honest_touched")
     middle = {name: statistics.median(float(str(each[name])) for each in results) for name in names}
-    worst = min(min(each["caught_by_campaign"], default=1.0) for each in results)  # type: ignore[type-var,call-overload]
+    worst = min(min(each["caught_by_campaign"], default=1.0) for each in results)  # type: ignore[call-overload]
     print("medians", json.dumps(middle), "worst campaign", worst)
     if options.out is not None:
         options.out.write_text(json.dumps({"medians": middle, "worlds": results}, indent=1), encoding="utf-8")
