@@ -37,6 +37,7 @@ PICTURED = 120  # accounts in the picture
 EDGES = 600
 
 _THIN = 30.0  # showings in a stratum, below which its rate leans on the country's; in a country, on everybody's
+_DENSE = 4_000_000  # pairs of key and stratum, up to which they are counted in a table
 _SHORT, _LONG = 3 * DAY, 90 * DAY  # hours are shown of a campaign shorter than the first, weeks of one longer than the
 _MOST_SPANS = 520  # ... second; ten years of weeks: a clock that stood at 1970 must not make thousands
 _MONDAY = 4 * DAY  # the first one after the epoch
@@ -195,31 +196,55 @@ def _expected(base: Ground, member: Int64s, key: Int64s, others: Int64s) -> Floa
     everywhere = (others + 1.0) / np.maximum(seen.shown.sum(axis=1) - mine.sum(axis=1), 1.0)[kind]
     everywhere = np.minimum(everywhere, 1.0)
     who, place = _outside(base, member, key)
-    in_country = _summed(mine, base.country[member], base.in_country.shape[1])
-    in_stratum = _summed(mine, base.stratum[member], base.in_stratum.shape[1])
-    near = in_country.sum(axis=0) > 0
-    who, place = who[near[base.country[who]]], place[near[base.country[who]]]
-
-    width = in_country.shape[1]
-    countries, count = np.unique(place * width + base.country[who], return_counts=True)
-    of, at = countries // width, countries % width
-    rate = _rate(count, everywhere[of], (base.in_country - in_country)[kind[of], at])
+    at_home = _there(base.country, base.in_country, member, mine, who, place)
+    rate = _rate(at_home, everywhere[at_home.key], kind)
     out: Float64s = everywhere * mine.sum(axis=1)[kind]
-    out += np.bincount(of, weights=(rate - everywhere[of]) * in_country[kind[of], at], minlength=len(key))
-
-    depth, near = in_stratum.shape[1], in_stratum.sum(axis=0) > 0
-    who, place = who[near[base.stratum[who]]], place[near[base.stratum[who]]]
-    strata, count = np.unique(place * depth + base.stratum[who], return_counts=True)
-    of, at = strata // depth, strata % depth
-    lean = rate[np.searchsorted(countries, of * width + base.country_of[at])]
-    more = _rate(count, lean, (base.in_stratum - in_stratum)[kind[of], at]) - lean
-    out += np.bincount(of, weights=more * in_stratum[kind[of], at], minlength=len(key))
+    out += at_home.adds(rate - everywhere[at_home.key], kind)
+    alike = _there(base.stratum, base.in_stratum, member, mine, who, place)
+    # Whoever has a key in a stratum has it in that stratum's country.
+    country = np.searchsorted(at_home.here, base.country_of[alike.here])
+    width = len(at_home.here)
+    lean = rate[np.searchsorted(at_home.key * width + at_home.place, alike.key * width + country[alike.place])]
+    out += alike.adds(_rate(alike, lean, kind) - lean, kind)
     return out
 
 
-def _rate(count: Int64s, lean: Float64s, shown: Float64s) -> Float64s:
-    """How often a key is shown where ``count`` accounts have it, at least as often as ``lean``."""
-    out: Float64s = np.maximum(np.minimum((count + lean * _THIN) / (shown + _THIN), 1.0), lean)
+@dataclass(frozen=True, slots=True, eq=False)
+class _There:
+    """How many others have which keys in the countries, or strata, that members are of; one element a key and place."""
+
+    here: Int64s  # (h,) the countries or strata
+    key: Int64s
+    place: Int64s  # in ``here``
+    count: Int64s
+    mine: Float64s  # (kinds, h) keys that members showed
+    rest: Float64s  # (kinds, h) and others
+
+    def adds(self, rate: Float64s, kind: Int64s) -> Float64s:
+        """(keys,) members that a rate adds."""
+        return np.asarray(np.bincount(self.key, rate * self.mine[kind[self.key], self.place], len(kind)), np.float64)
+
+
+def _there(of: Int64s, table: Float64s, member: Int64s, mine: Float64s, who: Int64s, key: Int64s) -> _There:
+    here, where = np.unique(of[member], return_inverse=True)
+    shown = np.stack([np.bincount(where, row, len(here)) for row in mine]).astype(np.float64)
+    number = np.full(table.shape[1], -1, np.int64)
+    number[here] = np.arange(len(here))
+    place = number[of[who]]
+    code = (key * len(here) + place)[place >= 0]
+    if int(code.max(initial=0)) <= _DENSE:  # a public prompt's thousands of rows are counted faster than sorted
+        dense = np.bincount(code)
+        code = np.flatnonzero(dense)
+        count = dense[code]
+    else:
+        code, count = np.unique(code, return_counts=True)
+    return _There(here, code // len(here), code % len(here), count, shown, table[:, here] - shown)
+
+
+def _rate(there: _There, lean: Float64s, kind: Int64s) -> Float64s:
+    """How often keys are shown where ``there`` has them, at least as often as ``lean``."""
+    shown = there.rest[kind[there.key], there.place]
+    out: Float64s = np.maximum(np.minimum((there.count + lean * _THIN) / (shown + _THIN), 1.0), lean)
     return out
 
 
@@ -230,11 +255,6 @@ def _outside(base: Ground, member: Int64s, key: Int64s) -> tuple[Int64s, Int64s]
     inside = np.zeros(base.seen.n, bool)
     inside[member] = True
     return who[~inside[who]], place[~inside[who]]
-
-
-def _summed(values: Float64s, where: Int64s, places: int) -> Float64s:
-    """Columns of ``values`` (kinds, m) summed by ``where`` (m,), shape (kinds, places)."""
-    return np.stack([np.bincount(where, weights=row, minlength=places) for row in values])
 
 
 def _ranges(start: Int64s, end: Int64s) -> Int64s:
