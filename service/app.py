@@ -10,34 +10,31 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from service.domain.errors import ArtefactProblem, NotReady
-from service.domain.records import ModelRecord
 from service.domain.time import DAY, micros
-from service.linking.judge import shipped
-from service.rpc.ports import UseCases
 from service.settings import DEFAULT_DATABASE, Settings
-from service.signals.door import Door
-from service.signals.keyring import Keyring, local_keyring
-from service.signals.reference.tables import AddressTables
-from service.storage.store import Store, open_store
-from service.storage.writer import Writer
-from service.usecases.assessments import GetAssessment, ListAssessments
-from service.usecases.campaigns import GetCampaign, ListCampaignMembers, ListCampaigns
-from service.usecases.champion import Models
-from service.usecases.detect import Detect
-from service.usecases.erase_account import EraseAccount
-from service.usecases.export_indicators import ExportIndicators
-from service.usecases.labels import ListLabels, RecordLabels, RetractLabel
-from service.usecases.models import GetModel, ListModels, PromoteModel, RollBackModel
-from service.usecases.record_signals import RecordSignals
-from service.usecases.rescore import Rescore
-from service.usecases.review_campaign import ReviewCampaign
-from service.usecases.score_accounts import ScoreAccounts
-from service.usecases.starter import adopt_starter
-from service.usecases.together import Together
+
+# Names of types only. What an App has is imported where it is made: with all of it here, `gatehouse db check` loaded
+# LightGBM, the wire and the exports, and took 3 s.
+if TYPE_CHECKING:
+    from service.domain.records import ModelRecord
+    from service.rpc.ports import UseCases
+    from service.signals.door import Door
+    from service.signals.keyring import Keyring
+    from service.signals.reference.tables import AddressTables
+    from service.storage.store import Store
+    from service.storage.writer import Writer
+    from service.usecases.champion import Models
+    from service.usecases.detect import Detect
+    from service.usecases.export_indicators import ExportIndicators
+    from service.usecases.models import PromoteModel, RollBackModel
+    from service.usecases.rescore import Rescore
+    from service.usecases.review_campaign import ReviewCampaign
+    from service.usecases.together import Together
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +60,8 @@ class App:
     @contextmanager
     def open(cls, settings: Settings, *, upgrade: bool) -> Iterator[App]:
         """The product on ``settings.database_url``; raises DatabaseProblem where that cannot be used as it is."""
+        from service.storage.store import open_store
+
         if upgrade and settings.database_url == DEFAULT_DATABASE:
             settings.home().mkdir(parents=True, exist_ok=True)
         store = open_store(settings.database_url, segments=settings.segments_url, upgrading=upgrade)
@@ -88,16 +87,22 @@ class App:
     @cached_property
     def door(self) -> Door:
         """The door."""
+        from service.signals.door import Door
+
         return Door(self.keyring, open_tables(self.settings))
 
     @cached_property
     def writer(self) -> Writer:
         """The thread that commits together all that wait."""
+        from service.storage.writer import Writer
+
         return Writer(self.store)
 
     @cached_property
     def models(self) -> Models:
         """The champion; not loaded until ``load_model``."""
+        from service.usecases.champion import Models
+
         return Models(self.store, self.model_directory)
 
     def model_directory(self, record: ModelRecord) -> Path:
@@ -115,6 +120,8 @@ class App:
         self.models.refresh()
 
     def _adopt_starter(self) -> None:
+        from service.usecases.starter import adopt_starter
+
         directory = self.settings.starter_model
         if directory is None:
             directory = self.settings.models_dir() / "starter"
@@ -152,31 +159,65 @@ class App:
     @cached_property
     def score_accounts(self) -> Together:
         """The deed of scoring, for many callers at once."""
+        from service.usecases.score_accounts import ScoreAccounts
+        from service.usecases.together import Together
+
         return Together(ScoreAccounts(self.store, self.writer, self.door, self.models))
 
     @cached_property
     def rescore(self) -> Rescore:
         """The periodic job; its model is loaded when first asked for."""
+        from service.usecases.rescore import Rescore
+
         self.load_model()
         return Rescore(self.store, self.models)
 
     @cached_property
+    def promote_model(self) -> PromoteModel:
+        """The deed of making a model the champion."""
+        from service.usecases.models import PromoteModel
+
+        return PromoteModel(self.store, self.model_directory)
+
+    @cached_property
+    def roll_back_model(self) -> RollBackModel:
+        """The deed of making the champion before champion again."""
+        from service.usecases.models import RollBackModel
+
+        return RollBackModel(self.store, self.model_directory)
+
+    @cached_property
     def review_campaign(self) -> ReviewCampaign:
         """The deed of giving a verdict on a campaign."""
+        from service.usecases.review_campaign import ReviewCampaign
+
         return ReviewCampaign(self.store, self.settings.two_analysts_above)
 
     @cached_property
     def export_indicators(self) -> ExportIndicators:
         """The deed of exporting what marks a campaign."""
+        from service.usecases.export_indicators import ExportIndicators
+
         return ExportIndicators(self.store, self.settings.export_keys)
 
     @cached_property
     def detect(self) -> Detect:
         """The periodic job that finds campaigns."""
+        from service.linking.judge import shipped
+        from service.usecases.detect import Detect
+
         return Detect(self.store, shipped())
 
     def use_cases(self) -> UseCases:
         """Everything that the servicers can be asked for."""
+        from service.rpc.ports import UseCases
+        from service.usecases.assessments import GetAssessment, ListAssessments
+        from service.usecases.campaigns import GetCampaign, ListCampaignMembers, ListCampaigns
+        from service.usecases.erase_account import EraseAccount
+        from service.usecases.labels import ListLabels, RecordLabels, RetractLabel
+        from service.usecases.models import GetModel, ListModels
+        from service.usecases.record_signals import RecordSignals
+
         store = self.store
         return UseCases(
             score_accounts=self.score_accounts,
@@ -189,8 +230,8 @@ class App:
             list_labels=ListLabels(store),
             list_models=ListModels(store),
             get_model=GetModel(store),
-            promote_model=PromoteModel(store, self.model_directory),
-            roll_back_model=RollBackModel(store, self.model_directory),
+            promote_model=self.promote_model,
+            roll_back_model=self.roll_back_model,
             list_campaigns=ListCampaigns(store),
             get_campaign=GetCampaign(store),
             list_campaign_members=ListCampaignMembers(store),
@@ -201,6 +242,8 @@ class App:
 
 def open_keyring(settings: Settings) -> Keyring:
     """The environment's keys, or a local file's, generated with a warning where there is none yet."""
+    from service.signals.keyring import Keyring, local_keyring
+
     if settings.hmac_keys is not None:
         return Keyring.parse(settings.hmac_keys)
     path = settings.keyring_file()
@@ -217,6 +260,8 @@ def open_keyring(settings: Settings) -> Keyring:
 
 def open_tables(settings: Settings) -> AddressTables:
     """The address tables, the operator's own where set."""
+    from service.signals.reference.tables import AddressTables
+
     return AddressTables(settings.ip_country_mmdb, settings.ip_asn_mmdb)
 
 

@@ -20,7 +20,4 @@ def _later(name: str, what: str) -> click.Command:
     return command
 
 
-LATER: tuple[click.Command, ...] = (
-    _later("detect", "finding campaigns needs the linking of accounts, which is the next piece of work"),
-    _later("backtest", "replaying history comes with the learning loop"),
-)
+backtest_command = _later("backtest", "replaying history comes with the learning loop")

@@ -14,7 +14,6 @@ from service.commands.context import Run, command_options, now
 from service.domain.errors import NotAvailableYet
 from service.domain.records import ModelRecord
 from service.domain.time import rfc3339
-from service.usecases.models import PromoteModel, RollBackModel
 
 SHOWN_METRICS = ("roc_auc", "average_precision", "recall_at_fpr_0.001", "recall_at_budget")
 
@@ -68,7 +67,7 @@ def show_command(run: Run, version: str) -> None:
 def promote_command(run: Run, version: str, reason: str) -> None:
     """Make a model the champion. Running servers switch within seconds."""
     with run.app() as app:
-        model = PromoteModel(app.store, app.model_directory)(version, why=reason, now=now())
+        model = app.promote_model(version, why=reason, now=now())
     run.done(_summary(model), f"{model.version} is champion")
 
 
@@ -78,7 +77,7 @@ def promote_command(run: Run, version: str, reason: str) -> None:
 def rollback_command(run: Run, reason: str) -> None:
     """Make the champion before the present one champion again."""
     with run.app() as app:
-        model = RollBackModel(app.store, app.model_directory)(why=reason, now=now())
+        model = app.roll_back_model(why=reason, now=now())
     run.done(_summary(model), f"{model.version} is champion again")
 
 
