@@ -42,7 +42,7 @@ def draw_people(seed: int, country: Ints, common: Ground, span: Span) -> Roster:
     last = np.where(daily & (rng.random(size) < 0.85), created + 900 * DAY, last)
     first = np.where(daily & (first == NEVER), created + HOUR, first)
     active = np.where(daily, rng.beta(4.0, 1.3, size), rng.beta(0.75, 2.2, size))
-    favourites = np.where(rng.random(size) < 0.55, 1 + rng.geometric(0.25, size), 0)
+    favourites = np.where(rng.random(size) < 0.85, 1 + rng.geometric(0.2, size), 0)
     popular = rng.random(size) < 0.3
     models = np.cumsum(rng.dirichlet(_MIX, size), axis=1)
     return Roster(
@@ -101,10 +101,10 @@ def draw_people(seed: int, country: Ints, common: Ground, span: Span) -> Roster:
         templates=rng.geometric(0.3, size),
         framework=np.where(popular | (rng.random(size) < 0.3), zipf(rng, FRAMEWORKS, size, 1.0), -1),
         framework_share=np.where(popular, rng.beta(3, 2, size), rng.beta(1, 5, size)),
-        bare=rng.random(size) < 0.07,
+        bare=rng.random(size) < 0.14,
         repeats=rng.beta(1.0, 2.6, size),
         repertoire=2 + np.exp(rng.normal(2.4, 0.9, size)).astype(np.int64),
-        public=np.where(favourites > 0, rng.beta(1.2, 9, size), 0.0),
+        public=np.where(favourites > 0, rng.beta(1.2, 12, size), 0.0),
         favourites=favourites,
         crew=np.full(size, -1),
         place=np.zeros(size, np.int64),

@@ -16,7 +16,7 @@ from benchmarks.worlds.roster import Crew, Mode, Roster, Span
 from training.simulate.rng import DAY, Bools, Floats, Ints, Words, mix, pair, salt, unit
 
 WELL_KNOWN = 420  # prompts that anybody has read about
-NEWS = 20  # prompts that go round each week
+NEWS = 40  # prompts that go round each week
 LENGTHIEST = 120_000
 _OWN, _ITEM, _KNOWN, _USER, _FRAME, _CREW = (np.uint64(n << 60) for n in (1, 2, 3, 4, 5, 6))
 # Most have some dozens of friends; greetings and the like, the first eight, have hundreds.
@@ -109,7 +109,7 @@ def ask(
     z = ndtri(np.clip(unit(mix(base, 99)), 1e-6, 1 - 1e-6))
     token = crews.token_z[crew]
     mean = np.where(listed, token[:, 0], np.where(known | resold, 5.8, roster.input_mean[row]))
-    spread = np.where(listed, token[:, 1], np.where(known | resold, 0.9, roster.input_spread[row]))
+    spread = np.where(listed, token[:, 1], np.where(known | resold, 0.7, roster.input_spread[row]))
     return Prompts(template, _turned(rng, base, rng.random(size) < likely), mean + spread * z, listed)
 
 
@@ -138,7 +138,7 @@ def _known(roster: Roster, crews: CrewTable, rng: np.random.Generator, row: Ints
     owner = np.where(by_crew, _CREW + crew.astype(np.uint64), _OWN + row.astype(np.uint64))
     number = well_known(pair(owner, (u * count).astype(np.uint64), key + 5))
     news = np.uint64(10_000) + (day // 7 * NEWS + (rng.random(len(row)) * NEWS).astype(np.int64)).astype(np.uint64)
-    return mix(_KNOWN + np.where(rng.random(len(row)) < 0.05, news, number), key)
+    return mix(_KNOWN + np.where(rng.random(len(row)) < 0.04, news, number), key)
 
 
 def _strangers(roster: Roster, rng: np.random.Generator, row: Ints, fresh: Words, key: int) -> tuple[Words, Words]:

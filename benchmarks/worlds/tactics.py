@@ -81,7 +81,7 @@ TUNING = Family(
     listed=(0.22, 0.38),
     askers=(5.0, 8.0),
     resale=(0.0, 0.3),
-    public=(0.06, 0.14),
+    public=(0.02, 0.06),
     trends=(12, 24),
     reworded=(0.25, 0.55),
     through_template=(0.35, 0.6),
@@ -128,7 +128,7 @@ REPORTED = Family(
     listed=(0.12, 0.2),
     askers=(3.0, 4.8),
     resale=(0.4, 0.83),
-    public=(0.15, 0.3),
+    public=(0.07, 0.14),
     trends=(3, 10),
     reworded=(0.6, 0.9),
     through_template=(0.1, 0.3),
@@ -137,7 +137,7 @@ REPORTED = Family(
     ordinary_mail=(0.25, 0.4),
     homes_per_member=(0.25, 0.7),
     shared_device=(0.16, 0.35),
-    token_spread=(0.5, 0.9),
+    token_spread=(0.45, 0.75),
     given_up=(0.25, 0.45),
 )
 
