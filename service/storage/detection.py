@@ -92,6 +92,13 @@ def finish(connection: Connection, number: int, now: int, report: str) -> None:
         raise _taken(connection, number)
 
 
+def abandon(connection: Connection, number: int) -> None:
+    """See ``Store.abandon_detection``."""
+    # without a report, as where another run takes over: that is what keeps it from counting as the latest one
+    sql = "UPDATE detect_runs SET finished_at = heartbeat_at WHERE run = :run AND finished_at IS NULL"
+    changed(connection, sql, run=number)
+
+
 def last(connection: Connection) -> tuple[int, str] | None:
     """See ``Store.last_detection``."""
     rows = run(connection, "SELECT as_of, report FROM detect_runs WHERE report IS NOT NULL ORDER BY run DESC LIMIT 1")

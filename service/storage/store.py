@@ -339,6 +339,15 @@ class Store:
         with transaction(self.engine) as connection:
             detection.finish(connection, run, now, report)
 
+    def abandon_detection(self, run: int) -> None:
+        """Ends a run that was broken off, at its last heartbeat, so that another may begin at once.
+
+        It never counts as one that ended; what it recorded stays. Nothing happens where it did end, or another took its
+        place.
+        """
+        with transaction(self.engine) as connection:
+            detection.abandon(connection, run)
+
     def last_detection(self) -> tuple[int, str] | None:
         """The latest run that ended, as (as_of, report); None: there is none."""
         with snapshot(self.engine) as connection:

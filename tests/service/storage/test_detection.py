@@ -280,6 +280,36 @@ def test_a_run_that_fell_silent_is_taken_over_and_can_write_no_more(store: Store
     assert store.list_campaigns(states=frozenset()).items == ()
 
 
+def test_a_run_that_was_broken_off_is_out_of_the_way_at_once_and_never_counts(store: Store) -> None:
+    people(store, RING)
+    first = store.begin_detection(T, "host-1", T)
+    store.finish_detection(first, T, '{"found": 0}')
+    broken = store.begin_detection(T + HOUR, "host-1", T + HOUR)
+    store.abandon_detection(broken)
+    store.abandon_detection(broken)
+    assert store.last_detection() == (T, '{"found": 0}')
+    for late in (
+        lambda: store.heartbeat(broken, T + HOUR),
+        lambda: store.record_detection([found_campaign("c-1", RING)], run=broken, as_of=T),
+        lambda: store.finish_detection(broken, T + HOUR, "{}"),
+    ):
+        with pytest.raises(DetectionRunning):
+            late()
+    assert store.list_campaigns(states=frozenset()).items == ()
+    after = store.begin_detection(T + HOUR, "host-2", T + HOUR)
+    assert after > broken
+
+
+def test_nobody_breaks_off_a_run_that_ended_or_that_took_their_place(store: Store) -> None:
+    dead = store.begin_detection(T, "host-1", T)
+    alive = store.begin_detection(T, "host-2", T + MINUTE)
+    store.abandon_detection(dead)
+    store.heartbeat(alive, T + MINUTE)
+    store.finish_detection(alive, T + MINUTE, "{}")
+    store.abandon_detection(alive)
+    assert store.last_detection() == (T, "{}")
+
+
 def test_a_heartbeat_of_a_clock_that_ran_back_makes_nobody_seem_dead(store: Store) -> None:
     number = store.begin_detection(T, "host-1", T)
     store.heartbeat(number, T - HOUR)
