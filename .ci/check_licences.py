@@ -35,6 +35,7 @@ SPOKEN = {
     "Apache 2.0": "Apache-2.0",
     "Apache License 2.0": "Apache-2.0",
     "Apache Software License": "Apache-2.0",
+    "BSD": "BSD-3-Clause",  # antlr4-python3-runtime says no more; its files' headers name the 3-clause licence
     "BSD License": "BSD-3-Clause",
     "MIT License": "MIT",
     "The Unlicense (Unlicense)": "Unlicense",
