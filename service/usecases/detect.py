@@ -108,7 +108,9 @@ class Detect:
             watch(observed, found)
         judged, verdict = self.store.verdicts(as_of)
         fraud, legitimate = judged[verdict == FRAUD], judged[verdict != FRAUD]
-        matched = match(found.group, observed.accounts.account, standing, as_of, fraud=fraud)
+        matched = match(
+            found.group, observed.accounts.account, standing, as_of, fraud=fraud, worth=found.score >= SUSPECTED
+        )
         self.store.heartbeat(run, clock())
         say("gathering evidence", 2, 4)
         campaigns = _campaigns(found, observed, matched, standing, legitimate)
@@ -201,11 +203,13 @@ def _campaigns(
         state = _state(score, each, standing)
         why = evidence(base, place, number, known, work)
         created = accounts.created[members]
+        # Whom labels named before they signed up, or who signed up after the moment looked at, stays a member.
+        absent = np.setdiff1d(each.accounts, accounts.account[members])
         campaign = FoundCampaign(
             campaign_id=each.campaign_id,
-            accounts=accounts.account[members],
-            membership=membership[members].astype(np.float32),
-            key_types=_tied_by(found, nats[members]),
+            accounts=np.concatenate([accounts.account[members], absent]),
+            membership=np.concatenate([membership[members], np.full(len(absent), np.nan)]).astype(np.float32),
+            key_types=[*_tied_by(found, nats[members]), *[""] * len(absent)],
             score=score,
             state=state,
             evidence=why,
