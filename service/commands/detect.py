@@ -46,7 +46,8 @@ def detect_command(run: Run, as_of: int | None, wait: float) -> None:
 
         def progress(what: str, done: int, of: int) -> None:
             advance(done, of)
-            run.say(f"detect: {what}")
+            if done < of:
+                run.say(f"detect: {what}")
 
         report = _when_free(app.detect, moment, holder, wait, progress)
     seconds = round(time.monotonic() - started, 3)
@@ -103,7 +104,11 @@ def _text(report: DetectReport, seconds: float) -> str:
     table = Table("campaign", "state", "members", "score", "linked by", box=None, pad_edge=False)
     for each in report.campaigns[:SHOWN]:
         table.add_row(
-            each.campaign_id, each.state.value, f"{each.members:,}", f"{each.score:.3f}", ", ".join(each.strongest)
+            each.campaign_id,
+            each.state.value,
+            f"{each.members:,}",
+            "-" if each.score is None else f"{each.score:.3f}",
+            ", ".join(each.strongest),
         )
     console = Console(width=120, color_system=None)
     with console.capture() as captured:

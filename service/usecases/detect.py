@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Protocol
 
 import numpy as np
 import orjson
 
-from service.domain.campaigns import CampaignState
+from service.domain.campaigns import CampaignRecord, CampaignState
 from service.domain.detection import DetectionOutcome, FoundCampaign, Standing
+from service.domain.errors import GatehouseError
 from service.domain.facts import Float64s, Int64s
 from service.domain.profile import PROFILE_INDEX
+from service.domain.requests import Page
 from service.domain.time import WEEK
 from service.linking.evidence import Known, Work, evidence, ground
 from service.linking.find import Found, find
@@ -27,6 +31,9 @@ from service.usecases.observe import Facts, Observed, Observer
 
 SEED = 20260422
 STAYS = 0.5  # score, below which a detected campaign is a suspicion again
+STRONGEST = 3  # families of keys named in a summary
+STEPS = 4
+BEAT_S = 15.0  # another run takes over after a minute of silence
 _TIED_BY = 0.5  # nats, from which a kind of key is named among those that tie a member
 
 Step = Callable[[str, int, int], None]
@@ -47,16 +54,22 @@ class Campaigns(Facts, Protocol):
 
     def finish_detection(self, run: int, now: int, report: str) -> None: ...
 
+    def abandon_detection(self, run: int) -> None: ...
+
+    def list_campaigns(
+        self, *, states: frozenset[CampaignState], min_members: int, page_size: int, page_token: str
+    ) -> Page[CampaignRecord]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class FoundSummary:
-    """One campaign that a run found or kept."""
+    """One campaign as it stands after a run."""
 
     campaign_id: str
     state: CampaignState
     members: int
-    score: float
-    strongest: tuple[str, ...]  # families of keys that hold it, the most telling first
+    score: float | None  # None: it exists by an analyst's word alone
+    strongest: tuple[str, ...]  # families of keys that hold it, the most telling first; empty: not found this time
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +81,7 @@ class DetectReport:
     exchanges: int
     links: int  # (account, key) rows of keys that link anybody
     groups: int  # looked at closely
-    campaigns: tuple[FoundSummary, ...]  # the largest first
+    campaigns: tuple[FoundSummary, ...]  # all but merged and refuted ones, the largest first
     outcome: DetectionOutcome
 
 
@@ -96,14 +109,23 @@ class Detect:
         """
         say = progress if progress is not None else _silent
         run = self.store.begin_detection(as_of, holder, clock())
-        say("reading", 0, 4)
+        try:
+            with self._alive(run, clock):
+                report = self._run(run, as_of, say, watch)
+            self.store.finish_detection(run, clock(), orjson.dumps(_told(report)).decode())
+        except BaseException:  # broken off by hand, too: the next one need not wait for a minute
+            self.store.abandon_detection(run)
+            raise
+        say("done", STEPS, STEPS)
+        return report
+
+    def _run(self, run: int, as_of: int, say: Step, watch: Callable[[Observed, Found], None] | None) -> DetectReport:
+        say("reading", 0, STEPS)
         observed = self._observe(as_of)
-        self.store.heartbeat(run, clock())
-        say("linking", 1, 4)
+        say("linking", 1, STEPS)
         standing = self.store.standing(as_of)
-        found = find(
-            observed.seen, observed.accounts, _live(standing, observed.accounts.account), self.judge, self.seed
-        )
+        live = _live(standing, observed.accounts.account)
+        found = find(observed.seen, observed.accounts, live, self.judge, self.seed)
         if watch is not None:
             watch(observed, found)
         judged, verdict = self.store.verdicts(as_of)
@@ -111,26 +133,67 @@ class Detect:
         matched = match(
             found.group, observed.accounts.account, standing, as_of, fraud=fraud, worth=found.score >= SUSPECTED
         )
-        self.store.heartbeat(run, clock())
-        say("gathering evidence", 2, 4)
+        say("gathering evidence", 2, STEPS)
         campaigns = _campaigns(found, observed, matched, standing, legitimate)
-        say("recording", 3, 4)
-        outcome = self.store.record_detection([each for each, _ in campaigns], run=run, as_of=as_of)
+        say("recording", 3, STEPS)
+        outcome = self.store.record_detection(campaigns, run=run, as_of=as_of)
         self._observe.keep()
-        report = DetectReport(
+        strongest = {each.campaign_id: each.evidence.families for each in campaigns}
+        return DetectReport(
             as_of=as_of,
             accounts=len(observed.accounts.account),
             exchanges=len(observed.usage.happened),
             links=len(observed.seen.key),
             groups=len(found.score),
             campaigns=tuple(
-                sorted((summary for _, summary in campaigns), key=lambda each: (-each.members, each.campaign_id))
+                FoundSummary(
+                    each.campaign_id,
+                    each.state,
+                    each.members,
+                    each.score,
+                    tuple(
+                        name
+                        for name, nats in sorted(strongest.get(each.campaign_id, ()), key=lambda item: -item[1])
+                        if nats >= 1.0
+                    )[:STRONGEST],
+                )
+                for each in self._standing_now()
             ),
             outcome=outcome,
         )
-        self.store.finish_detection(run, clock(), orjson.dumps(_told(report)).decode())
-        say("done", 4, 4)
-        return report
+
+    def _standing_now(self) -> list[CampaignRecord]:
+        """All campaigns but merged and refuted ones, as they stand, the largest first."""
+        found: list[CampaignRecord] = []
+        states = frozenset({CampaignState.SUSPECTED, CampaignState.DETECTED, CampaignState.CONFIRMED})
+        page = self.store.list_campaigns(states=states, min_members=0, page_size=1000, page_token="")
+        found += page.items
+        while page.next_page_token:
+            page = self.store.list_campaigns(
+                states=states, min_members=0, page_size=1000, page_token=page.next_page_token
+            )
+            found += page.items
+        return sorted(found, key=lambda each: (-each.members, each.campaign_id))
+
+    @contextmanager
+    def _alive(self, run: int, clock: Callable[[], int]) -> Iterator[None]:
+        """Says every few seconds that the run is alive, so that another one waits however long a step takes."""
+        done = Event()
+
+        def beat() -> None:
+            while not done.wait(BEAT_S):
+                try:
+                    self.store.heartbeat(run, clock())
+                except GatehouseError:  # another took its place: recording will say so
+                    return
+
+        thread = Thread(target=beat, name="detection-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
 
 def _silent(_what: str, _done: int, _of: int) -> None:
@@ -163,7 +226,7 @@ def _live(standing: Standing, account: Int64s) -> Int64s:
 
 def _campaigns(
     found: Found, observed: Observed, matched: Sequence[Matched], standing: Standing, legitimate: Int64s
-) -> list[tuple[FoundCampaign, FoundSummary]]:
+) -> list[FoundCampaign]:
     """The campaigns worth recording, each with its members, evidence and keys."""
     accounts = observed.accounts
     scores = [_score(each, found, standing) for each in matched]
@@ -222,8 +285,7 @@ def _campaigns(
             merged_from=each.merged_from,
             split_from=each.split_from,
         )
-        strongest = tuple(name for name, value in why.families if value >= 1.0)[:3]
-        out.append((campaign, FoundSummary(each.campaign_id, state, len(members), score, strongest)))
+        out.append(campaign)
     return out
 
 
