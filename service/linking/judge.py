@@ -38,21 +38,24 @@ class Judge:
         return out
 
 
-# Fitted on 4,101 groups of four simulated worlds of both generators, every third day; weights of identity, volume and
-# pace capped so that no single habit decides, and the bias lowered until no honest group passed.
+# Fitted on groups of three simulated worlds of both generators, every second or third day, with those of one kind of
+# evidence capped (identity, volume, pace), so that no single habit decides. The bias is such that of all honest groups
+# there none of 8 or more passed DETECTED; the label-free benchmark shows what that means for other tactics.
 SHIPPED = {
-    "split_per_life": 1.2,
-    "split_list": 2.0,
-    "network": 0.35,
-    "mail": 0.1,
-    "payment": 0.5,
-    "device": 0.3,
-    "custom": 0.1,
+    "split_median": 0.63,
+    "split_per_day": 0.34,
+    "split_per_life": 0.8,
+    "dealt_out": 1.0,
+    "network": 0.6,
+    "mail": 0.43,
+    "payment": 1.0,
+    "habit": 0.6,
+    "size": 0.69,
     "even_volume": 1.0,
     "busy": 2.0,
-    "organised": 2.5,
+    "organised": 1.66,
 }
-BIAS = -2.9
+BIAS = -3.75
 
 TERMS = (
     "split_median",
@@ -60,6 +63,7 @@ TERMS = (
     "split_per_life",
     "split_share",
     "split_list",
+    "dealt_out",
     "network",
     "mail",
     "payment",
@@ -85,6 +89,7 @@ def terms(traits: Traits) -> Float64s:
             np.log1p(traits.split_per_life),
             traits.split_share,
             np.log1p(traits.split_list),
+            _dealt_out(traits),
             left["network"],
             left["mail"],
             left["payment"],
@@ -99,6 +104,12 @@ def terms(traits: Traits) -> Float64s:
         ],
         axis=1,
     )
+
+
+def _dealt_out(traits: Traits) -> Float64s:
+    """How few members each shared prompt has: a pipeline deals work out, favourites of an organisation go to many."""
+    holders = np.maximum(traits.split_mean, 0.1) / np.maximum(traits.split_list, 0.05)
+    return -np.log(holders) * np.minimum(traits.split_mean, 1.0)
 
 
 def shipped() -> Judge:
