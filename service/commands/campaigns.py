@@ -34,6 +34,7 @@ from service.domain.campaigns import CampaignMember, CampaignRecord, CampaignSta
 from service.domain.errors import CampaignMerged, UnknownCampaign, UsageError
 from service.domain.requests import Page
 from service.keys.kinds import KINDS
+from service.linking.derived import DERIVED
 from service.report.campaign_page import campaign_page
 from service.report.words import count_of
 from service.usecases.campaigns import CampaignFile, GetCampaign, ListCampaignMembers, ListCampaigns
@@ -324,7 +325,7 @@ def _page(app: App, found: CampaignFile) -> str:
         found.account_ids,
         made_at=now(),
         verdicts={member.account: member.verdict for member in members if member.verdict is not None},
-        meanings={kind.name: (kind.meaning, kind.honest) for kind in KINDS},
+        meanings={kind.name: (kind.meaning, kind.honest) for kind in (*KINDS, *DERIVED)},
     )
 
 

@@ -42,20 +42,21 @@ class Judge:
 # evidence capped (identity, volume, pace), so that no single habit decides. The bias is such that of all honest groups
 # there none of 8 or more passed DETECTED; the label-free benchmark shows what that means for other tactics.
 SHIPPED = {
-    "split_median": 0.63,
-    "split_per_day": 0.34,
-    "split_per_life": 0.8,
+    "split_median": 0.85,
+    "split_per_day": 0.1,
+    "split_per_life": 1.2,
     "dealt_out": 1.0,
     "network": 0.6,
-    "mail": 0.43,
-    "payment": 1.0,
+    "mail": 0.5,
+    "payment": 0.85,
+    "device": 0.15,
     "habit": 0.6,
-    "size": 0.69,
+    "size": 0.1,
     "even_volume": 1.0,
     "busy": 2.0,
-    "organised": 1.66,
+    "organised": 1.65,
 }
-BIAS = -3.75
+BIAS = -2.3
 
 TERMS = (
     "split_median",
