@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -154,7 +155,14 @@ def evidence(connection: Connection, campaign_id: str) -> CampaignEvidence:
     rows = run(connection, "SELECT evidence FROM campaigns WHERE campaign_id = :id", id=campaign_id)
     if not rows:
         raise UnknownCampaign(campaign_id)
-    return CampaignEvidence() if rows[0][0] is None else evidence_of(rows[0][0])
+    kept = CampaignEvidence() if rows[0][0] is None else evidence_of(rows[0][0])
+    return replace(kept, changed_assessments=_changed_assessments(connection, campaign_id))
+
+
+def _changed_assessments(connection: Connection, campaign_id: str) -> int:
+    """Assessments whose decision a rule about this campaign raised."""
+    sql = "SELECT count(*) FROM assessments WHERE campaign_id = :id AND rules LIKE '%campaign_%'"
+    return int(run(connection, sql, id=campaign_id)[0][0])
 
 
 def evidence_text(said: CampaignEvidence) -> str:

@@ -371,6 +371,12 @@ Index(
     sqlite_where=text("request_id IS NOT NULL"),
     postgresql_where=text("request_id IS NOT NULL"),
 )
+Index(
+    "assessments_by_campaign",
+    assessments.c.campaign_id,
+    sqlite_where=text("campaign_id IS NOT NULL"),
+    postgresql_where=text("campaign_id IS NOT NULL"),
+)
 
 models = Table(
     "models",

@@ -147,6 +147,13 @@ def upgrade() -> None:
         sa.Column("as_of", I64, nullable=False),
         sa.Column("content", sa.LargeBinary(), nullable=False),
     )
+    op.create_index(
+        "assessments_by_campaign",
+        "assessments",
+        ["campaign_id"],
+        sqlite_where=sa.text("campaign_id IS NOT NULL"),
+        postgresql_where=sa.text("campaign_id IS NOT NULL"),
+    )
     _keep(connection, [tuple(row) for row in named])
 
 
