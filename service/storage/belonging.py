@@ -16,54 +16,50 @@ from service.tiles.fold import expand
 from service.tiles.history import NO_CAMPAIGNS, CampaignFacts
 
 ANY_CAMPAIGN = "SELECT EXISTS (SELECT 1 FROM campaigns)"
+_LIVE = {state.value for state in LIVE_STATES}
 
-_MEMBER = "m.account, m.campaign, m.joined_at, m.left_at, m.membership"
-_KEY = "m.key, m.campaign, m.start_at, m.end_at, m.kind, m.weight, m.private, m.family"
-_STATE = "s.campaign, s.at, s.state, s.score, s.members"
-_MEMBER_THEN = "campaign_members m", "m.account = e.value AND m.joined_at <= :as_of AND m.left_at > :as_of"
-_KEY_THEN = "campaign_keys m", "m.key = e.value AND m.start_at <= :as_of AND m.end_at > :as_of"
-_LIVE = ", ".join(f"'{state.value}'" for state in LIVE_STATES)
+_MEMBERS = (
+    "SELECT m.account, m.campaign, m.joined_at, m.left_at, m.membership FROM {each} CROSS JOIN campaign_members m "
+    "WHERE m.account = e.value AND m.joined_at <= :as_of AND m.left_at > :as_of"
+)
+_KEYS = (
+    "SELECT m.key, m.campaign, m.start_at, m.end_at, m.kind, m.weight, m.private, m.family FROM {each} "
+    "CROSS JOIN campaign_keys m WHERE m.key = e.value AND m.start_at <= :as_of AND m.end_at > :as_of"
+)
+_NEWEST = (
+    "SELECT s.campaign, s.at, s.state, s.score, s.members, c.campaign_id FROM campaigns c JOIN campaign_states s "
+    "ON s.campaign = c.campaign AND s.at = (SELECT max(x.at) FROM campaign_states x WHERE x.campaign = c.campaign "
+    "AND x.at <= :as_of) WHERE c.campaign IN @campaigns"
+)
+
+SQLITE_MEMBERS = _MEMBERS.format(each="json_each(:accounts) e")  # SQLite keeps the order of what is cross joined
+SQLITE_KEYS = _KEYS.format(each="json_each(:keys) e")
 
 
-def _sqlite(columns: str, then: tuple[str, str], each: str) -> str:
-    """Rows of live campaigns, with the state that held and the campaign's name; CROSS JOIN keeps their order."""
-    newest = "SELECT max(x.at) FROM campaign_states x WHERE x.campaign = m.campaign AND x.at <= :as_of"
-    return (
-        f"SELECT {columns}, {_STATE}, c.campaign_id FROM {each} CROSS JOIN {then[0]} CROSS JOIN campaign_states s "
-        f"CROSS JOIN campaigns c WHERE {then[1]} AND s.campaign = m.campaign AND s.at = ({newest}) "
-        f"AND s.state IN ({_LIVE}) AND c.campaign = m.campaign"
-    )
-
-
-def _postgres(columns: str, then: tuple[str, str], each: str) -> str:
-    """The same. OFFSET 0 keeps the planner from reading whole tables; nothing runs where there are no campaigns."""
-    inner = (
-        f"SELECT {columns}, {_STATE}, c.campaign_id FROM {then[0]} CROSS JOIN LATERAL (SELECT x.* FROM "
-        "campaign_states x WHERE x.campaign = m.campaign AND x.at <= :as_of ORDER BY x.at DESC LIMIT 1) s "
-        f"JOIN campaigns c ON c.campaign = m.campaign WHERE {then[1]} AND s.state IN ({_LIVE}) OFFSET 0"
-    )
+def _lateral(select: str, each: str) -> str:
+    """OFFSET 0 keeps PostgreSQL from reading whole tables; nothing runs where there are no campaigns."""
+    inner = select.replace("{each} CROSS JOIN ", "") + " OFFSET 0"
     return f"SELECT f.* FROM {each} CROSS JOIN LATERAL ({inner}) f WHERE EXISTS (SELECT 1 FROM campaigns)"
 
 
-SQLITE_MEMBERS = _sqlite(_MEMBER, _MEMBER_THEN, "json_each(:accounts) e")
-SQLITE_KEYS = _sqlite(_KEY, _KEY_THEN, "json_each(:keys) e")
-POSTGRES_MEMBERS = _postgres(_MEMBER, _MEMBER_THEN, "unnest(:accounts::bigint[]) AS e(value)")
+POSTGRES_MEMBERS = _lateral(_MEMBERS, "unnest(:accounts::bigint[]) AS e(value)")
 
 
 def postgres_keys(keys: str) -> str:
     """The statement on the keys that ``keys``, a subquery, selects."""
-    return _postgres(_KEY, _KEY_THEN, f"({keys}) AS e(value)")
+    return _lateral(_KEYS, f"({keys}) AS e(value)")
 
 
-def campaign_facts(members: Sequence[Row], held: Sequence[Row]) -> CampaignFacts:
-    """What the statements above found."""
+def campaign_facts(connection: Connection, members: Sequence[Row], held: Sequence[Row], as_of: int) -> CampaignFacts:
+    """What the statements above found, with the states that held; most accounts have nothing to do with campaigns."""
     if not members and not held:
         return NO_CAMPAIGNS
-    states = {row[5]: row[5:] for row in members} | {row[8]: row[8:] for row in held}
-    return CampaignFacts(
-        CampaignRows(**_members(members), **_keys(held), **_states(list(states.values()))),
-        {number: row[5] for number, row in states.items()},
-    )
+    concerned = sorted({row[1] for row in members} | {row[1] for row in held})
+    states = run(connection, _NEWEST, campaigns=concerned, as_of=as_of)
+    live = {row[0]: row[5] for row in states if row[2] in _LIVE}
+    if not live:
+        return NO_CAMPAIGNS
+    return CampaignFacts(CampaignRows(**_members(members), **_keys(held), **_states(states)), live)
 
 
 def _columns(rows: Iterable[Row], names: Sequence[str], types: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:

@@ -134,7 +134,7 @@ def history(
         sharing=KeyRows(*shared.T),
         marked=KeyRows(*marked[:, :3].T),
         spans=_spans(spans, marked),
-        campaigns=campaign_facts(members, held),
+        campaigns=campaign_facts(connection, members, held, as_of),
     )
 
 

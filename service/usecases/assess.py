@@ -40,11 +40,12 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     decided = serving.decide(scores, rows, ruled)
     campaigns = campaigns_of(columns, history)
     links = link_summaries(columns, serving.kinds, campaigns)
+    policy_version = serving.policy.version  # a hash of all its rules: not for every row
     stored, beside = rows.astype("<f4"), ruled.astype("<f4")
     out: list[Assessment | None] = [None] * len(asked)
     for i in np.flatnonzero(columns.known).tolist():
         one, features = asked[i], stored[i].tobytes()
-        made_from = f"{account[i]}/{as_of}/{serving.version}/{serving.policy.version}/{campaigns[i]}/".encode()
+        made_from = f"{account[i]}/{as_of}/{serving.version}/{policy_version}/{campaigns[i]}/".encode()
         made_from += features + beside[i].tobytes()
         out[i] = Assessment(
             assessment_id=str(uuid.uuid4() if one.request_id is not None else _named(made_from)),
@@ -56,7 +57,7 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
             decision=decided.decision[i],
             recommended_limit=decided.limit[i],
             model_version=serving.version,
-            policy_version=serving.policy.version,
+            policy_version=policy_version,
             feature_fingerprint=serving.fingerprint,
             features=features,
             links=links[i],
