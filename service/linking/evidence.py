@@ -21,8 +21,8 @@ from service.domain.campaigns import CampaignEvidence, KeyEvidence, TimelineSpan
 from service.domain.detection import Bools
 from service.domain.facts import Float64s, Int64s
 from service.domain.time import DAY, HOUR, WEEK
+from service.linking.accounts import Accounts
 from service.linking.families import FAMILIES, ORGANISED, family, organising
-from service.linking.find import Accounts
 from service.linking.pairs import Ties
 from service.linking.sightings import Sightings
 from service.linking.traits import Traits

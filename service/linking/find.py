@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.domain.facts import Float64s, Int64s
+from service.linking.accounts import Accounts
 from service.linking.communities import communities, compact
 from service.linking.families import FAMILIES, PROMPT
 from service.linking.judge import Judge
@@ -20,17 +21,6 @@ TIED = 14.0  # nats, from which two accounts are tied: in a million accounts cha
 WORTH_PROMPTS = 1.5  # nats a member, of prompts or ...
 WORTH_IDENTITY = 8.0  # ... of all other families together, from which a group is looked into
 _IDENTITY = [i for i, name in enumerate(FAMILIES) if name not in ("prompt", "template", "name", "habit")]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Accounts:
-    """The accounts that are linked, as known at ``as_of``; arrays of shape (n,)."""
-
-    account: Int64s  # hash64 of the id, ascending
-    created: Int64s
-    country: Int64s  # small integer, 0: unknown
-    active_days: Int64s  # days with an exchange
-    as_of: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +55,13 @@ def find(seen: Sightings, accounts: Accounts, standing: Int64s, judge: Judge, se
     for step in (assign, rejoin, assign, assign):
         if group.max(initial=-1) >= 0:
             group = step(seen, weight, group)
-    judged = traits(seen, weight, group, accounts.created, accounts.active_days, accounts.as_of)
+    judged = traits(seen, weight, group, accounts)
     return Found(seen, weight, group, tied, judged, judge.score(judged))
 
 
 def _promising(seen: Sightings, weight: Float64s, group: Int64s, accounts: Accounts) -> Int64s:
     """Only the groups that share more than an organisation explains: the others need no closer look."""
-    first = traits(seen, weight, group, accounts.created, accounts.active_days, accounts.as_of)
+    first = traits(seen, weight, group, accounts)
     promising = first.unexplained[:, PROMPT] >= WORTH_PROMPTS
     promising |= first.unexplained[:, _IDENTITY].sum(axis=1) >= WORTH_IDENTITY
     number = np.full(len(promising) + 1, -1, np.int64)  # the last one is for -1

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from service.domain.facts import Float64s, Int64s
 from service.domain.time import DAY
+from service.linking.accounts import Accounts
 from service.linking.families import FAMILIES, ORGANISED, PROMPT, by_family, families_of, organising
 from service.linking.membership import KEY_CAP, PRIOR
 from service.linking.sightings import Sightings, counted, summed
 
 COMMON = 0.25  # share of a group, from which a key is something that all were given
 PLACE = 0.1  # the same for addresses: a hall has several, a rotation many more
-GIVEN_NATS = 2.0  # nats that such a key must say, or everybody has it
+GIVEN_LIFT = 7.0  # times as common in the group as elsewhere that such a key must be, or everybody has it
 SPECIFIC_NATS = 2.0  # nats, from which a prompt that members share is not a public one
 FEWEST = 3  # members
 
@@ -34,7 +35,7 @@ class Traits:
     split_mean: Float64s  # specific prompts that a member shares with some of the others, on average
     split_median: Float64s
     split_per_day: Float64s  # the same for each day on which a member was active
-    split_per_life: Float64s  # for each day since signup
+    split_per_life: Float64s  # for each day since their first exchange
     split_share: Float64s  # of all prompts that members sent
     split_list: Float64s  # different such prompts, for each member
     exercises: Float64s  # prompts that a quarter of the members sent, for each member
@@ -43,13 +44,11 @@ class Traits:
     unexplained: Float64s  # (groups, FAMILIES) nats a member that are left, clipped
     span_days: Float64s  # in which the middle eight tenths signed up
     volume_spread: Float64s  # standard deviation over members of log(prompts on an active day); honest groups vary
-    busy: Float64s  # active days for each day since signup, 0 to 1; who was given an account lets it rest
+    busy: Float64s  # active days for each day since the first exchange, 0 to 1; who was given an account lets it rest
 
 
-def traits(
-    seen: Sightings, surprise: Float64s, group: Int64s, created: Int64s, active_days: Int64s, as_of: int
-) -> Traits:
-    """Traits of groups at ``as_of``; ``group``, ``created`` (microseconds) and ``active_days`` of shape (n,)."""
+def traits(seen: Sightings, surprise: Float64s, group: Int64s, accounts: Accounts) -> Traits:
+    """Traits of groups at the accounts' moment; ``group`` is (n,), -1 for accounts in none."""
     groups = int(group.max(initial=-1)) + 1
     member = np.flatnonzero(group >= 0)
     of = group[member]
@@ -59,8 +58,12 @@ def traits(
     share = having / size[group[account]]
     families = families_of(seen.kinds)
     may_organise = np.array([organising(name) for name in seen.kinds], bool)
+    # Among all accounts, not among those of the country that show the kind: a hackathon was most of its country's week,
+    # and nothing about its hall was improbable there.
+    elsewhere = (seen.degree[seen.key[rows]] - having + 1) / (seen.n - size[group[account]] + 1)
+    lift = share / elsewhere
     common = np.where(families == FAMILIES.index("network"), PLACE, COMMON)
-    given = (share >= common[kind]) & (nats >= GIVEN_NATS) & (having >= FEWEST) & may_organise[kind]
+    given = (share >= common[kind]) & (lift >= GIVEN_LIFT) & (having >= FEWEST) & may_organise[kind]
     explained = np.zeros((seen.n, len(FAMILIES)), bool)
     explained[account[given], families[kind[given]]] = True
     left = ~explained[account, families[kind]]
@@ -78,8 +81,8 @@ def traits(
     shared = np.bincount(account[split], minlength=seen.n).astype(np.float64)
     exercise = np.bincount(account[prompt & ~split], minlength=seen.n).astype(np.float64)
     sent = seen.shown[np.flatnonzero(families == PROMPT)].sum(axis=0).astype(np.float64)
-    days = np.maximum(active_days, 1).astype(np.float64)
-    life = np.maximum((as_of - created) / DAY, 0.0)
+    days = np.maximum(accounts.active_days, 1).astype(np.float64)
+    life = np.maximum((accounts.as_of - accounts.begun) / DAY, 0.0)
     total = mean(shared)
     return Traits(
         size=size,
@@ -93,9 +96,12 @@ def traits(
         organised=mean(organised.sum(axis=1)),
         explained=np.stack([mean(organised[:, i]) for i in range(len(ORGANISED))], axis=1),
         unexplained=np.stack([mean(unexplained[:, i]) for i in range(len(FAMILIES))], axis=1),
-        span_days=(_quantile(created[member], of, size, 0.9) - _quantile(created[member], of, size, 0.1)) / DAY,
+        span_days=(
+            _quantile(accounts.created[member], of, size, 0.9) - _quantile(accounts.created[member], of, size, 0.1)
+        )
+        / DAY,
         volume_spread=_spread(np.log(np.maximum(sent, 0.5) / days), (sent > 0) & (group >= 0), group, groups),
-        busy=np.minimum(mean(active_days.astype(np.float64)) / np.maximum(mean(life), 1.0), 1.0),
+        busy=np.minimum(mean(accounts.active_days.astype(np.float64)) / np.maximum(mean(life), 1.0), 1.0),
     )
 
 

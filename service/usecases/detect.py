@@ -256,7 +256,7 @@ def _campaigns(
         membership=membership,
         honest=np.isin(accounts.account, legitimate),
         ties=found.ties,
-        traits=traits(found.seen, found.surprise, place, accounts.created, accounts.active_days, accounts.as_of),
+        traits=traits(found.seen, found.surprise, place, accounts),
     )
     door = at_the_door(found.seen, found.surprise)
     out = []

@@ -20,8 +20,8 @@ from service.domain.facts import Float32s, Int32s, Int64s
 from service.domain.profile import PROFILE_INDEX
 from service.domain.time import DAY
 from service.keys.kinds import KIND_BY_CODE
+from service.linking.accounts import Accounts
 from service.linking.derived import Shown, Signups, as_rows, derived_rows
-from service.linking.find import Accounts
 from service.linking.habits import Keys, habit_rows
 from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend
 from service.linking.sightings import Rows, Sightings, prompt_rows, sightings
@@ -140,6 +140,7 @@ class Observer:
                 created=created,
                 country=np.nan_to_num(profile[:, PROFILE_INDEX["country"]]).astype(np.int64),
                 active_days=_active_days(len(account), place, happened),
+                begun=_begun(created, place, happened),
                 as_of=as_of,
             ),
             profile=profile,
@@ -251,6 +252,13 @@ def _places(accounts: Int64s, wanted: Int64s) -> tuple[Int64s, NDArray[np.bool_]
 def _within(words: Words, known: Words) -> NDArray[np.bool_]:
     place = np.minimum(np.searchsorted(known, words), len(known) - 1)
     return np.equal(known[place], words)
+
+
+def _begun(created: Int64s, place: Int64s, happened: Int64s) -> Int64s:
+    """(n,) the first exchange looked at, or the signup where there is none."""
+    first = np.full(len(created), np.iinfo(np.int64).max)
+    np.minimum.at(first, place, happened)
+    return np.where(first == np.iinfo(np.int64).max, created, np.maximum(first, created))
 
 
 def _active_days(n: int, place: Int64s, happened: Int64s) -> Int64s:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from service.domain.facts import Float64s, Int64s
+from service.linking.accounts import Accounts
 from service.linking.evidence import Ground, Known, ground
 from service.linking.families import FAMILIES, ORGANISED
-from service.linking.find import Accounts
 from service.linking.pairs import Ties
 from service.linking.sightings import Rows, Sightings, sightings
 from service.linking.surprise import surprise
@@ -96,9 +96,10 @@ def make_known(
         created=np.full(n, NOON, np.int64) if created is None else created,
         country=world.country,
         active_days=np.ones(n, np.int64),
+        begun=np.full(n, NOON, np.int64) if created is None else created,
         as_of=NOON + 1,
     )
-    made = traits(world.seen, world.surprise, group, accounts.created, accounts.active_days, accounts.as_of)
+    made = traits(world.seen, world.surprise, group, accounts)
     if explained is not None:
         made = explaining(made, explained)
     none = np.empty(0, np.int64)
