@@ -90,7 +90,7 @@ def replay(app: App, world: Path, truth: Truth, *, step: int, days: float | None
     out = Replay(np.full(len(truth.account), NEVER), np.zeros(len(truth.account), bool))
     end = store.newest_fact() or 0
     known, created = store.signups_between(-NEVER, NEVER)
-    start = _first_exchange(world)
+    start = first_exchange(world)
     if days is not None:
         end = min(end, start + int(days * DAY))
     moment = start
@@ -119,7 +119,8 @@ def replay(app: App, world: Path, truth: Truth, *, step: int, days: float | None
     return out
 
 
-def _first_exchange(world: Path) -> int:
+def first_exchange(world: Path) -> int:
+    """The moment of a world's first exchange."""
     first = min(pq.read_table(path, columns=["happened_at"])["happened_at"][0].value for path in _usage(world))
     return int(first)
 
