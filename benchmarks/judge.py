@@ -3,8 +3,8 @@
 Worlds of both generators (the product's simulator and ``benchmarks.worlds`` with its tuning tactics) are looked at
 every few days; each group found is a row, a campaign where six tenths of it are one campaign's. A logistic fit with
 weights from zero to CAPS, worlds and classes weighed alike, is printed beside the shipped weights, and for both: the
-honest groups with the highest log-odds, and how many days after it could first be seen each campaign passes the threshold.
-The shipped ones are such a fit, rounded, with the bias moved until hardly an honest group passed; ``reported`` tactics
+honest groups with the highest log-odds, and how many days after it could first be seen each campaign passes the
+threshold. The shipped ones are such a fit, rounded, with the bias moved until hardly an honest group passed; ``reported`` tactics
 were never looked at for it.
 """
 
