@@ -4,8 +4,8 @@ Worlds of both generators (the product's simulator and ``benchmarks.worlds`` wit
 every few days; each group found is a row, a campaign where six tenths of it are one campaign's. A logistic fit with
 weights from zero to CAPS, worlds and classes weighed alike, is printed beside the shipped weights, and for both: the
 honest groups with the highest log-odds, and how many days after it could first be seen each campaign passes the
-threshold. The shipped ones are such a fit, rounded, with the bias moved until hardly an honest group passed; ``reported`` tactics
-were never looked at for it.
+threshold. The shipped ones are such a fit, rounded, with the bias moved until hardly an honest group passed, and small
+groups told to be surer; ``reported`` tactics were never fitted to.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ CAPS = {
     "custom": 0.5,
     "habit": 0.6,
     "size": 0.1,
+    "few": 4.0,
     "even_volume": 1.0,
     "busy": 2.0,
     "organised": 2.5,

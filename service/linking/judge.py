@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from service.domain.facts import Float64s
 from service.linking.families import FAMILIES
@@ -18,6 +20,14 @@ from service.linking.traits import Traits
 
 DETECTED = 0.9  # evidence threshold: from here on a campaign's members are treated as such
 SUSPECTED = 0.1  # below, a group is not even shown
+
+# How far verdicts of the installation may bend the shipped judge: standard deviations that they are weighed against.
+SLOPE_SPREAD = 0.25
+SHIFT_SPREAD = 0.5
+SLOPES = (0.5, 2.0)
+SHIFTS = (-2.0, 2.0)
+LOWERED = 1.0  # log-odds by which verdicts may lower the evidence threshold, at most
+SURE = 6.0  # log-odds beyond which a score says no more: one verdict against it must not decide alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +62,12 @@ SHIPPED = {
     "device": 0.15,
     "habit": 0.6,
     "size": 0.1,
+    "few": 4.0,
     "even_volume": 1.0,
     "busy": 2.0,
     "organised": 1.65,
 }
-BIAS = -2.3
+BIAS = -1.9
 
 TERMS = (
     "split_median",
@@ -72,6 +83,7 @@ TERMS = (
     "custom",
     "habit",
     "size",
+    "few",
     "even_volume",
     "busy",
     "organised",
@@ -98,6 +110,8 @@ def terms(traits: Traits) -> Float64s:
             left["custom"],
             left["habit"],
             np.log(np.maximum(traits.size, 1)),
+            # A dozen people with one collection of prompts look like anything at one of two hundred looks.
+            -1.0 / np.sqrt(np.maximum(traits.size, 1)),
             -traits.volume_spread,
             traits.busy,
             -traits.organised,
@@ -116,3 +130,30 @@ def _dealt_out(traits: Traits) -> Float64s:
 def shipped() -> Judge:
     """The product's own."""
     return Judge(tuple(SHIPPED.get(name, 0.0) for name in TERMS), BIAS)
+
+
+def calibrated(judge: Judge, log_odds: Float64s, confirmed: NDArray[np.bool_]) -> Judge:
+    """``judge`` with the line through its log-odds that verdicts speak for (Platt 1999), near the one through zero.
+
+    ``log_odds`` of shape (n,) are what campaigns had when analysts judged them, ``confirmed`` what they said. The slope
+    stays positive, so no two groups change places; campaigns that were confirmed below the evidence threshold lower it
+    by LOWERED at most. No verdicts: the same judge.
+    """
+    raw = np.clip(log_odds, -SURE, SURE)
+    sign = np.where(confirmed, 1.0, -1.0)
+
+    def loss(line: Float64s) -> tuple[float, Float64s]:
+        slope, shift = line
+        margin = sign * (slope * raw + shift)
+        pull = -sign / (1.0 + np.exp(margin))
+        value = np.logaddexp(0.0, -margin).sum()
+        value += ((slope - 1.0) / SLOPE_SPREAD) ** 2 / 2 + (shift / SHIFT_SPREAD) ** 2 / 2
+        step = np.array([pull @ raw + (slope - 1.0) / SLOPE_SPREAD**2, pull.sum() + shift / SHIFT_SPREAD**2])
+        return float(value), step
+
+    if not len(raw):
+        return judge
+    slope, shift = minimize(loss, np.array([1.0, 0.0]), jac=True, method="L-BFGS-B", bounds=(SLOPES, SHIFTS)).x
+    threshold = np.log(DETECTED / (1.0 - DETECTED))
+    shift = min(shift, threshold - slope * (threshold - LOWERED))
+    return Judge(tuple(float(slope * weight) for weight in judge.weights), float(slope * judge.bias + shift))
