@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from service.app import App
 from service.domain.codes import hash64_many
 from service.domain.time import DAY
+from service.features.campaign import FEATURES as CAMPAIGN
 from service.settings import Settings
 from service.usecases.import_directory import import_directory
 from training.dataset import build
@@ -31,6 +32,7 @@ KEPT: dict[str, str] = {
         ("homoglyphs", "agent_automated", "mail_valid"), "nobody in the simulator is so clumsy; real ones are"
     ),
     **dict.fromkeys(("refunds_life", "chargebacks_life"), "come after months, and worlds last weeks"),
+    **dict.fromkeys((feature.name for feature in CAMPAIGN), "campaigns are detected in other benchmarks"),
     "rate_limited_share_7d": "the simulator has no rate limits",
     "requests_1h": "the simulator's bursts of usage take longer than an hour",
     "cards": "people in the simulator have one card each; testers of stolen cards have dozens",

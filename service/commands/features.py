@@ -20,7 +20,7 @@ def features_group() -> None:
 
 
 @features_group.command("list")
-@click.option("--family", help="Only this family: identity, payment, usage, linkage, custom.")
+@click.option("--family", help="Only this family: identity, payment, usage, linkage, campaign, custom.")
 @command_options
 def list_command(run: Run, family: str | None) -> None:
     """Print every feature: name, family, meaning, unit, source, and its gain in the present champion."""
