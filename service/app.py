@@ -205,8 +205,9 @@ class App:
         """The periodic job that finds campaigns."""
         from service.linking.judge import shipped
         from service.usecases.detect import Detect
+        from service.usecases.pair_models import PairModels
 
-        return Detect(self.store, shipped())
+        return Detect(self.store, shipped(), pair_models=PairModels(self.settings.models_dir()))
 
     def use_cases(self) -> UseCases:
         """Everything that the servicers can be asked for."""

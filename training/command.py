@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,10 @@ from service.domain.records import LabelRecord, ModelRecord
 from service.domain.time import rfc3339
 from service.model.artefact import write_artefact
 from service.usecases.champion import Serving
+from service.usecases.pair_models import FOLDER
 from training.dataset import FRAUD, Dataset, build, verdicts
 from training.gate import Ruling, rule
+from training.pair_model import Learned, train_pair_model
 from training.pipeline import Trained, train
 from training.report.training_page import write_report
 
@@ -57,7 +59,9 @@ def train_command(
 ) -> None:
     """Train a model on the accounts and labels known at a moment, register it, and promote it past the gate.
 
-    The newest accounts are held out, whole campaigns at a time, to calibrate, set thresholds and measure.
+    The newest accounts are held out, whole campaigns at a time, to calibrate, set thresholds and measure. From
+    confirmed and refuted campaigns it also learns which pairs of accounts are one, for `gatehouse detect`; that is kept
+    where it does better than no labels, and --promote is not never.
     """
     started = time.monotonic()
     moment = as_of if as_of is not None else now()
@@ -74,6 +78,7 @@ def train_command(
             dataset, seed=seed, budget=budget, origin="trained", created_at=now(), code_version=version("gatehouse")
         )
         registered = register(app, made, dataset, promote=promote, budget=budget, seed=seed)
+        pairs = keep_pairs(app, learn_pairs(app, moment, seed), promote=promote)
     full = {
         "model_version": made.artefact.manifest.version,
         "promoted": registered.promoted,
@@ -81,6 +86,7 @@ def train_command(
         "training": dict(made.artefact.manifest.training),
         "gain": dict(made.artefact.manifest.gain),
         **made.report,
+        "pair_model": pairs.to_json(),
         "gate": [{name: getattr(one, name) for name in one.__slots__} for one in registered.ruling.compared],
         "seconds": round(time.monotonic() - started, 1),
     }
@@ -157,6 +163,21 @@ def register(app: App, made: Trained, dataset: Dataset, *, promote: str, budget:
     return Registered(promoted, why, ruling)
 
 
+def learn_pairs(app: App, as_of: int, seed: int) -> Learned:
+    """What confirmed and refuted campaigns teach about pairs of accounts."""
+    return train_pair_model(app.store, as_of=as_of, seed=seed, created_at=now(), code_version=version("gatehouse"))
+
+
+def keep_pairs(app: App, learned: Learned, *, promote: str) -> Learned:
+    """Writes the pair model where it is kept; the next detection uses it. ``never`` leaves detection as it is."""
+    if learned.artefact is None:
+        return learned
+    if promote == "never":
+        return replace(learned, artefact=None, why=f"not kept because it was asked so; else {learned.why}")
+    write_artefact(learned.artefact, app.settings.models_dir() / FOLDER / learned.artefact.manifest.version)
+    return learned
+
+
 def champion_scores(
     app: App, champion: ModelRecord | None, dataset: Dataset, made: Trained
 ) -> tuple[Float64s | None, str]:
@@ -180,7 +201,7 @@ def summary(full: dict[str, Any]) -> dict[str, Any]:
     """What ``--json`` prints."""
     about = full["training"]
     counts = {name: about[name] for name in ("as_of", "rows", "accounts", "positives", "legitimate", "campaigns")}
-    kept = ("metrics", "promoted", "why", "thresholds", "warnings", "seconds")
+    kept = ("metrics", "promoted", "why", "thresholds", "warnings", "pair_model", "seconds")
     return {"model_version": full["model_version"], **counts, **{name: full[name] for name in kept}}
 
 
@@ -194,5 +215,6 @@ def told(full: dict[str, Any]) -> str:
             full["why"],
             f"{about['rows']:,} rows of {about['accounts']:,} accounts; {about['positives']:,} frauds",
             json.dumps({name: round(value, 4) for name, value in figures.items()}),
+            f"pairs of accounts: {full['pair_model']['why']}",
         ]
     )

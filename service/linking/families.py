@@ -6,6 +6,8 @@ says most counts, and a family says no more than FAMILY_CAP, so that no single f
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import numpy as np
 
 from service.domain.facts import Float64s, Int64s
@@ -67,3 +69,9 @@ def by_family(per_kind: Float64s, kinds: tuple[str, ...], cap: float = FAMILY_CA
 def families_of(kinds: tuple[str, ...]) -> Int64s:
     """For each kind the place of its family in FAMILIES."""
     return np.array([FAMILIES.index(family(kind)) for kind in kinds], np.int64)
+
+
+def fingerprint() -> str:
+    """A short hash of the families and of what is in each: what was learned about others says nothing about these."""
+    said = (FAMILIES, FAMILY_CAP, WEAK, WEAK_CAP, sorted(_OF_KIND.items()))
+    return sha256(repr(said).encode()).hexdigest()[:16]

@@ -12,6 +12,7 @@ from service.linking.communities import communities, compact
 from service.linking.families import FAMILIES, PROMPT
 from service.linking.judge import Judge
 from service.linking.membership import SMALLEST, assign, rejoin
+from service.linking.pair_model import PairModel
 from service.linking.pairs import Ties, candidates, ties
 from service.linking.sightings import Sightings
 from service.linking.surprise import surprise
@@ -35,16 +36,24 @@ class Found:
     score: Float64s  # (groups,) probability that each is a campaign
 
 
-def find(seen: Sightings, accounts: Accounts, standing: Int64s, judge: Judge, seed: int) -> Found:
+def find(
+    seen: Sightings,
+    accounts: Accounts,
+    standing: Int64s,
+    judge: Judge,
+    seed: int,
+    pair_model: PairModel | None = None,
+) -> Found:
     """Groups of accounts that are one, judged.
 
     ``standing`` of shape (n,) holds the known live campaigns' members, numbered from 0, -1 for all others: they are
-    where the search starts from, so that a campaign grows instead of being found anew.
+    where the search starts from, so that a campaign grows instead of being found anew. ``pair_model`` None: pairs are
+    tied by the sum of their surprise.
     """
     weight = surprise(seen, accounts.country)
     left, right = candidates(seen, weight, seed)
     tied = ties(seen, weight, left, right)
-    strength = tied.strength
+    strength = tied.strength if pair_model is None else pair_model.strength(tied, accounts, TIED)
     strong = strength >= TIED
     tied = Ties(left[strong], right[strong], tied.families[strong])
     group = communities(seen.n, tied.left, tied.right, strength[strong] - TIED + 1.0, seed)

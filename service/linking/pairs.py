@@ -7,7 +7,6 @@ nothing has no candidates; that is a matter of its surprise alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +24,6 @@ SLACK = 1.0  # nats off each shared key: many that say little are not one that s
 KEYS_PER_ACCOUNT = 256  # of a kind, the most surprising, that pairs are compared by
 FAMILY_PAIR_CAP = 14.0  # nats
 _AT_ONCE = 100_000  # pairs
-
-PairModel = Callable[[Float64s], Float64s]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -24,9 +24,11 @@ from service.linking.identity import Matched, match, regrouped
 from service.linking.judge import DETECTED, SUSPECTED, Judge
 from service.linking.leads import at_the_door, leads
 from service.linking.membership import JOIN, Fits, fits
+from service.linking.pair_model import PairModel
 from service.linking.sightings import summed
 from service.linking.traits import traits
 from service.tiles.history import FRAUD
+from service.usecases.judged import Verdicts, judge_now
 from service.usecases.observe import Facts, Observed, Observer
 
 SEED = 20260422
@@ -39,7 +41,7 @@ _TIED_BY = 0.5  # nats, from which a kind of key is named among those that tie a
 Step = Callable[[str, int, int], None]
 
 
-class Campaigns(Facts, Protocol):
+class Campaigns(Facts, Verdicts, Protocol):
     """What the job reads and writes."""
 
     def standing(self, as_of: int) -> Standing: ...
@@ -88,8 +90,15 @@ class DetectReport:
 class Detect:
     """The deed, wired to its rooms. One run at a time, here and everywhere; an instance remembers what it read."""
 
-    def __init__(self, store: Campaigns, judge: Judge, seed: int = SEED) -> None:
+    def __init__(
+        self,
+        store: Campaigns,
+        judge: Judge,
+        seed: int = SEED,
+        pair_models: Callable[[int], PairModel | None] | None = None,
+    ) -> None:
         self.store, self.judge, self.seed = store, judge, seed
+        self._pair_models = pair_models  # the one to use as of a moment; None: none is ever used
         self._observe = Observer(store)
 
     def __call__(
@@ -125,7 +134,9 @@ class Detect:
         say("linking", 1, STEPS)
         standing = self.store.standing(as_of)
         live = _live(standing, observed.accounts.account)
-        found = find(observed.seen, observed.accounts, live, self.judge, self.seed)
+        judge = judge_now(self.store, self.judge, standing)
+        pair_model = None if self._pair_models is None else self._pair_models(as_of)
+        found = find(observed.seen, observed.accounts, live, judge, self.seed, pair_model)
         if watch is not None:
             watch(observed, found)
         judged, verdict = self.store.verdicts(as_of)
