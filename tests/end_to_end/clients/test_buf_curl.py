@@ -150,8 +150,19 @@ def test_labels_are_recorded_listed_and_retracted(server: RunningServer) -> None
     assert retracted["label"]["retractedAt"]
 
 
-def test_campaigns_say_what_is_missing(server: RunningServer) -> None:
-    error = fail(server, "gatehouse.risk.v1.CampaignService/ListCampaigns", {})
+def test_campaigns_are_listed_and_an_unknown_one_is_named(server: RunningServer) -> None:
+    campaigns = "gatehouse.risk.v1.CampaignService"
+    account, decided_at = uuid4().hex, datetime.now(UTC).isoformat()
+    name = f"ring-{uuid4().hex}"
+    call(server, f"{SCORING}/ScoreAccount", signup(account))
+    label = {"accountId": account, "verdict": "VERDICT_FRAUD", "decidedAt": decided_at, "analyst": "ann"}
+    call(server, "gatehouse.risk.v1.LabelService/RecordLabels", {"labels": [{**label, "campaignId": name}]})
 
-    assert error["code"] == "unimplemented"
-    assert "campaigns are not detected by this version yet" in error["message"]
+    [listed] = call(server, f"{campaigns}/ListCampaigns", {"states": ["CAMPAIGN_STATE_CONFIRMED"]})
+    assert name in {found["campaignId"] for found in listed["campaigns"]}
+    [members] = call(server, f"{campaigns}/ListCampaignMembers", {"campaignId": name})
+    assert [member["accountId"] for member in members["members"]] == [account]
+
+    error = fail(server, f"{campaigns}/GetCampaign", {"campaignId": "no-such-ring"})
+    assert error["code"] == "not_found"
+    assert "no-such-ring" in error["message"]

@@ -92,6 +92,6 @@ def test_node_records_exchanges_with_hashes_of_64_bits_once(scene: dict[str, Any
     assert recorded["rejections"][0]["field"] == "usage.input_tokens"
 
 
-def test_node_is_told_what_this_version_does_not_do_yet(scene: dict[str, Any]) -> None:
-    assert scene["missing"]["code"] == "UNIMPLEMENTED"
-    assert "campaigns" in scene["missing"]["message"]
+def test_node_is_told_which_campaign_is_not_there(scene: dict[str, Any]) -> None:
+    assert scene["missing"]["code"] == "NOT_FOUND"
+    assert "no-such-ring" in scene["missing"]["message"]

@@ -95,7 +95,7 @@ async function main() {
     usage("u1", { prompt_prefix_hash: "18446744073709551615", prompt_simhash: "9223372036854775808" }),
     usage("u2", { input_tokens: "-1" }),
   ]);
-  const missing = await call(campaigns, "ListCampaigns", {});
+  const missing = await call(campaigns, "GetCampaign", { campaign_id: "no-such-ring" });
   const listed = await call(scoring, "ListAssessments", { account_id: `${run}-ada` });
   console.log(
     JSON.stringify({ run, scored, again, found, invalid, unknown, stream, recorded, missing, listed }),
