@@ -29,6 +29,7 @@ from service.linking.sightings import Rows, Sightings, prompt_rows, sightings
 LOOKBACK = 60 * DAY  # raw usage that a run looks at
 HABITS = 30 * DAY  # of which habits are made of so much
 CACHE = "prompts"
+WORTH_KEEPING = 1.02  # times as many words as were left for others last
 _COLUMNS = ("account", "happened", "simhash", "input_tokens", "output_tokens", "client", "model")
 _EVER = -(2**62)
 
@@ -120,6 +121,7 @@ class Observer:
         self._usage = _Exchanges(none, none, none.astype(np.uint64), small, small, small, small)
         self._known: Words = none.astype(np.uint64)  # distinct words that prompt ids were made of
         self._ids: PromptIds = NO_PROMPTS
+        self._kept = 0  # words of what was left for others last
 
     def __call__(self, as_of: int) -> Observed:
         """What was known at ``as_of``. An earlier moment than the last one reads everything anew."""
@@ -149,10 +151,16 @@ class Observer:
         )
 
     def keep(self) -> None:
-        """Leaves the prompts found for the next fresh observer. Asked for an earlier moment it leaves what is there."""
+        """Leaves the prompts found for the next fresh observer, where it would else have much to join anew.
+
+        Tens of megabytes, so not for every look: the last look of a day is soon made again from that of the morning.
+        """
+        if len(self._known) < self._kept * WORTH_KEEPING:
+            return
         held = self.facts.linking_cache(CACHE)
         if held is None or held[0] <= self._until:
             self.facts.put_linking_cache(CACHE, _packed(self._known, self._ids), self._until)
+        self._kept = max(len(self._known), 1)
 
     def _read(self, as_of: int) -> Words:
         """Takes in what was learned since; the words among it."""
@@ -195,6 +203,7 @@ class Observer:
             held = self.facts.linking_cache(CACHE)
             if held is not None and held[0] <= as_of:
                 self._known, self._ids = _unpacked(held[1])
+                self._kept = len(self._known)
         added = words[~_within(words, self._known)] if len(self._known) else words
         if len(added):
             self._ids = extend(self._ids, self._known, added)
