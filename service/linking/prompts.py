@@ -12,6 +12,7 @@ take 9 s the first time; afterwards new words are compared with those old ones t
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -26,7 +27,10 @@ Words = NDArray[np.uint64]
 
 NEAR_BITS = 4
 REACH = 48  # neighbours in sorted order that a word is compared with; the rest is joined through other choices
+AT_ONCE = 1 << 22  # pairs, 64 MiB, that are gathered before they are joined
 FEW = 1 << 24  # words, up to which two of six blocks tell enough; above, three of seven
+_CACHED = 1 << 14  # words that are worked on at once: they stay in the processor's cache, which is twice as fast
+_DENSE = 4  # a share of words above one in so many is faster looked at as a whole
 _TABLE_BITS = 24  # of the table that says which blocks new words have
 
 
@@ -47,10 +51,14 @@ class PromptIds:
 
     def of(self, words: Words) -> Int64s:
         """The prompt id of each word, as the signed number that keys are."""
+        return self.least(words).view(np.int64)
+
+    def least(self, words: Words) -> Words:
+        """The least word of each word's prompt."""
         if not len(self.word):
-            return words.view(np.int64)
+            return words
         place = np.minimum(np.searchsorted(self.word, words), len(self.word) - 1)
-        return np.where(self.word[place] == words, self.prompt[place], words).view(np.int64)
+        return np.where(self.word[place] == words, self.prompt[place], words)
 
 
 NO_PROMPTS = PromptIds(np.empty(0, np.uint64), np.empty(0, np.uint64))
@@ -58,19 +66,34 @@ NO_PROMPTS = PromptIds(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
 def extend(known: PromptIds, old: Words, new: Words) -> PromptIds:
     """Prompt ids of ``old`` and ``new`` words together (both ascending, distinct); ``known`` are those of ``old``."""
-    left, right = near_pairs(new, old)
-    left = np.concatenate([left, known.word])
-    right = np.concatenate([right, known.prompt])
+    ids, left, right = known, new[:0], new[:0]
+    for one, other in near_pairs(new, old):
+        left, right = np.concatenate([left, one]), np.concatenate([right, other])
+        if len(left) > AT_ONCE:
+            ids, left, right = _joined(ids, left, right), new[:0], new[:0]
+    return _joined(ids, left, right)
+
+
+def _joined(known: PromptIds, left: Words, right: Words) -> PromptIds:
+    """Prompt ids when each word of ``left`` is joined with that of ``right``; prompts without any of them stay."""
     if not len(left):
-        return NO_PROMPTS
-    word = distinct(np.concatenate([left, right]))
-    places = (np.searchsorted(word, left), np.searchsorted(word, right))
-    size = len(word)
-    joined = coo_array((np.ones(len(left), np.int8), places), shape=(size, size))
+        return known
+    one, other = known.least(left), known.least(right)
+    node = distinct(np.concatenate([one, other]))
+    places = (np.searchsorted(node, one), np.searchsorted(node, other))
+    size = len(node)
+    joined = coo_array((np.ones(len(one), np.int8), places), shape=(size, size))
     count, label = connected_components(joined, directed=False)
     least = np.full(count, size, np.int64)
     np.minimum.at(least, label, np.arange(size))
-    return PromptIds(word, word[least[label]])
+    added = distinct(np.concatenate([left, right]))
+    if len(known.word):
+        there = np.minimum(np.searchsorted(known.word, added), len(known.word) - 1)
+        added = added[known.word[there] != added]
+    word = np.concatenate([known.word, added])
+    order = np.argsort(word, kind="stable")
+    now = PromptIds(node, node[least[label]])
+    return PromptIds(word[order], now.least(np.concatenate([known.prompt, added])[order]))
 
 
 def distinct(words: NDArray[np.uint64]) -> Words:
@@ -79,29 +102,25 @@ def distinct(words: NDArray[np.uint64]) -> Words:
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 
 
-def near_pairs(new: Words, old: Words) -> tuple[Words, Words]:
+def near_pairs(new: Words, old: Words) -> Iterator[tuple[Words, Words]]:
     """Pairs of words within NEAR_BITS that have a new one among them, enough of them to join all that are near.
 
-    ``new`` and ``old`` are ascending and distinct; a word may stand in both.
+    For one choice of blocks after the other. ``new`` and ``old`` are ascending and distinct; a word may stand in both.
     """
     if not len(new):
-        return new, new
+        return
     blocks, chosen = (6, 2) if len(new) + len(old) < FEW else (7, 3)
     edges = [round(64 * i / blocks) for i in range(blocks + 1)]
-    left: list[Words] = []
-    right: list[Words] = []
     for choice in itertools.combinations(range(blocks), chosen):
         moves, width = _moves(edges, choice)
         shuffled = _shuffle(new, moves)
         if len(old):
-            among = _shuffle(old, moves)
-            shuffled = distinct(np.concatenate([shuffled, among[_meets(among, shuffled, width)]]))
+            among = old[_meets(old, shuffled, moves[:chosen], width)]
+            shuffled = distinct(np.concatenate([shuffled, _shuffle(among, moves)]))
         else:
             shuffled.sort()
         first, second = _neighbours(shuffled, np.uint64(64 - width))
-        left.append(_unshuffle(first, moves))
-        right.append(_unshuffle(second, moves))
-    return np.concatenate(left), np.concatenate(right)
+        yield _unshuffle(first, moves), _unshuffle(second, moves)
 
 
 def _moves(edges: list[int], choice: tuple[int, ...]) -> tuple[list[_Move], int]:
@@ -115,9 +134,18 @@ def _moves(edges: list[int], choice: tuple[int, ...]) -> tuple[list[_Move], int]
 
 
 def _shuffle(words: Words, moves: list[_Move]) -> Words:
+    out = np.empty_like(words)
+    for first in range(0, len(words), _CACHED):
+        some = slice(first, first + _CACHED)
+        out[some] = _moved(words[some], moves, 0)
+    return out
+
+
+def _moved(words: Words, moves: list[_Move], down: int) -> Words:
+    """The bits that are moved, ``down`` places lower than they go."""
     out = np.zeros_like(words)
     for low, width, to in moves:
-        out |= ((words >> np.uint64(low)) & np.uint64((1 << width) - 1)) << np.uint64(to)
+        out |= ((words >> np.uint64(low)) & np.uint64((1 << width) - 1)) << np.uint64(to - down)
     return out
 
 
@@ -125,27 +153,46 @@ def _unshuffle(words: Words, moves: list[_Move]) -> Words:
     return _shuffle(words, [_Move(to, width, low) for low, width, to in moves])
 
 
-def _meets(among: Words, shuffled: Words, width: int) -> NDArray[np.bool_]:
-    """Which of ``among`` may have their top ``width`` bits in common with one of ``shuffled``."""
+def _meets(among: Words, shuffled: Words, moves: list[_Move], width: int) -> NDArray[np.bool_]:
+    """Which of ``among`` may have, once shuffled, their top ``width`` bits in common with one of ``shuffled``.
+
+    ``moves`` are those that fill the top bits.
+    """
     table = np.zeros(1 << _TABLE_BITS, bool)
-    shift, mask = np.uint64(64 - width), np.uint64((1 << _TABLE_BITS) - 1)
-    table[(shuffled >> shift) & mask] = True
-    out: NDArray[np.bool_] = table[(among >> shift) & mask]
+    mask = np.uint64((1 << _TABLE_BITS) - 1)
+    table[(shuffled >> np.uint64(64 - width)) & mask] = True
+    out = np.empty(len(among), bool)
+    for first in range(0, len(among), _CACHED):
+        some = slice(first, first + _CACHED)
+        out[some] = table[_moved(among[some], moves, 64 - width) & mask]
     return out
 
 
 def _neighbours(ordered: Words, shift: np.uint64) -> tuple[Words, Words]:
-    """Each word with the first near one after it that has the same top bits."""
+    """Each word with the first near one after it, and with the first near one before it, that have the same top bits.
+
+    After it alone is not enough: of what is near to a prompt's centre but not to each other, one would be kept.
+    """
     left: list[Words] = [ordered[:0]]
     right: list[Words] = [ordered[:0]]
-    here = np.flatnonzero((ordered[1:] ^ ordered[:-1]) >> shift == 0)
+    has_after, has_before = np.zeros(len(ordered), bool), np.zeros(len(ordered), bool)
+    here = np.arange(len(ordered))
     for step in range(1, REACH):
+        if len(here) > len(ordered) // _DENSE:
+            apart = ordered[step:] ^ ordered[:-step]
+            here = np.flatnonzero(apart >> shift == 0)
+            apart = apart[here]
+        else:
+            here = here[: np.searchsorted(here, len(ordered) - step)]
+            apart = ordered[here] ^ ordered[here + step]
+            same = apart >> shift == 0
+            here, apart = here[same], apart[same]
         if not len(here):
             break
-        near = np.bitwise_count(ordered[here] ^ ordered[here + step]) <= NEAR_BITS
-        left.append(ordered[here[near]])
-        right.append(ordered[here[near] + step])
-        here = here[~near]
-        here = here[here + step + 1 < len(ordered)]
-        here = here[(ordered[here] ^ ordered[here + step + 1]) >> shift == 0]
+        one = here[np.bitwise_count(apart) <= NEAR_BITS]
+        other = one + step
+        first = ~(has_after[one] & has_before[other])
+        has_after[one] = has_before[other] = True
+        left.append(ordered[one[first]])
+        right.append(ordered[other[first]])
     return np.concatenate(left), np.concatenate(right)
