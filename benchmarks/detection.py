@@ -146,7 +146,7 @@ def show_hub(database: str, folder: Path, size: int) -> None:
 
 
 def measure(folder: Path, accounts: int, each: int, hub: int) -> Figure:
-    """Prints the figures of one size; gives those of the first run. ``hub``: so many accounts share one key (0: none)."""
+    """Prints the figures of one size; gives those of the first run. ``hub``: so many share one key; 0: none."""
     with filled(folder, accounts, each) as database:
         before, end = moments(database)
         first = detected(database, before)

@@ -44,7 +44,7 @@ class Fits:
     @property
     def raw(self) -> Float64s:
         """(rows,) in all, clipped by key alone."""
-        total: Float64s = self.kinds.sum(axis=1)
+        total: Float64s = np.ascontiguousarray(self.kinds).sum(axis=1)
         return total
 
 
@@ -97,7 +97,8 @@ def fits(seen: Sightings, surprise: Float64s, group: Int64s) -> Fits:
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
     pair = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(code))))
     width = len(seen.kinds)
-    per_kind = summed(pair * width + kind, nats, len(start) * width).reshape(-1, width)
+    # Numbers of one kind lie together: by_family goes through them kind by kind.
+    per_kind = summed(kind * len(start) + pair, nats, width * len(start)).reshape(width, -1).T
     who, of = code[start] // max(groups, 1), code[start] % max(groups, 1)
     families = by_family(per_kind, seen.kinds)
     is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
@@ -144,10 +145,10 @@ def assign(seen: Sightings, surprise: Float64s, group: Int64s, join: float = JOI
     """Each account to the group that it fits best, -1 where none reaches ``join``; small groups dissolve."""
     found = fits(seen, surprise, group)
     nats = found.nats
-    order = np.lexsort((found.group, nats, found.account))
+    enough = np.flatnonzero(nats >= join)
+    order = enough[np.lexsort((found.group[enough], nats[enough], found.account[enough]))]
     who = found.account[order]
     best = order[np.concatenate([who[1:] != who[:-1], np.ones(min(1, len(who)), bool)])]
-    best = best[nats[best] >= join]
     out = np.full(seen.n, -1, np.int64)
     out[found.account[best]] = found.group[best]
     return compact(out, SMALLEST)

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from service.domain.codes import code32
@@ -195,7 +196,7 @@ class Observer:
         if not recent.all():
             self._usage = self._usage.take(recent)
         self._until = as_of
-        return _joined(parts).words if parts else np.empty(0, np.uint64)
+        return np.concatenate([np.empty(0, np.uint64), *(part.words for part in parts)])
 
     def _join_prompts(self, as_of: int, read: Words, *, fresh: bool) -> None:
         words = distinct(read[read != 0])
@@ -204,7 +205,7 @@ class Observer:
             if held is not None and held[0] <= as_of:
                 self._known, self._ids = _unpacked(held[1])
                 self._kept = len(self._known)
-        added = words[~_within(words, self._known)] if len(self._known) else words
+        added = words[~_within(words, self._known)]
         if len(added):
             self._ids = extend(self._ids, self._known, added)
             self._known = distinct(np.concatenate([self._known, added])) if len(self._known) else added
@@ -217,10 +218,7 @@ class Observer:
         stored = tuple(names.get(code, f"kind {code}") for code in codes.tolist())
         made = derived_rows(shown, signups) | self._habits(place, used, as_of)
         kinds = (*stored, *made, "prompt")
-        spoken = np.flatnonzero(used.words)
-        spoken = spoken[np.argsort(used.words[spoken])]  # looked up in order, five times as fast as at random
-        prompts = self._ids.of(used.words[spoken])
-        sender, prompt, alone = prompt_rows(len(account), place[spoken], prompts)
+        sender, prompt, alone = self._prompts(len(account), place, used.words)
         rows = Rows.joined(
             [
                 Rows(shown.account, shown.key, of.astype(np.int64)),
@@ -231,6 +229,19 @@ class Observer:
         unshared = np.zeros((len(kinds), len(account)), np.int32)
         unshared[-1] = alone
         return sightings(len(account), kinds, rows, unshared)
+
+    def _prompts(self, n: int, place: Int64s, words: Words) -> tuple[Int64s, Int64s, Int32s]:
+        """See ``prompt_rows``. Most words were said once and are like no other: those are counted and left at once."""
+        spoken = np.flatnonzero(words)
+        spoken = spoken[np.argsort(words[spoken])]  # looked up in order, five times as fast as at random
+        words = words[spoken]
+        differs = np.concatenate([[True], words[1:] != words[:-1], [True]])
+        lone = differs[1:] & differs[:-1] if len(words) else differs[:0]
+        lone[lone] = ~_within(words[lone], self._ids.word)
+        alone = np.bincount(place[spoken[lone]], minlength=n).astype(np.int32)
+        rest = np.flatnonzero(~lone)
+        sender, prompt, also = prompt_rows(n, place[spoken[rest]], self._ids.of(words[rest]))
+        return sender, prompt, alone + also
 
     @staticmethod
     def _habits(place: Int64s, used: _Exchanges, as_of: int) -> dict[str, Keys]:
@@ -251,14 +262,18 @@ def _tokens(tokens: NDArray[np.generic]) -> Int32s:
 
 
 def _places(accounts: Int64s, wanted: Int64s) -> tuple[Int64s, NDArray[np.bool_]]:
-    """Where each wanted account stands among the accounts (ascending), and whether it is there at all."""
+    """Where each wanted account stands among the accounts, and whether it is there at all."""
     if not len(accounts):
         return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), bool)
-    place = np.minimum(np.searchsorted(accounts, wanted), len(accounts) - 1)
-    return place, np.equal(accounts[place], wanted)
+    # By a table of hashes: at millions four times as fast as a binary search for each.
+    found = pc.index_in(pa.array(wanted), value_set=pa.array(accounts))
+    is_known = np.ones(len(wanted), bool) if not found.null_count else found.is_valid().to_numpy(zero_copy_only=False)
+    return found.fill_null(0).to_numpy().astype(np.int64), is_known
 
 
 def _within(words: Words, known: Words) -> NDArray[np.bool_]:
+    if not len(known):
+        return np.zeros(len(words), bool)
     place = np.minimum(np.searchsorted(known, words), len(known) - 1)
     return np.equal(known[place], words)
 
