@@ -78,6 +78,7 @@ def train_command(
             dataset, seed=seed, budget=budget, origin="trained", created_at=now(), code_version=version("gatehouse")
         )
         registered = register(app, made, dataset, promote=promote, budget=budget, seed=seed)
+        run.say("learning which pairs of accounts are one, from confirmed and refuted campaigns")
         pairs = keep_pairs(app, learn_pairs(app, moment, seed), promote=promote)
     full = {
         "model_version": made.artefact.manifest.version,

@@ -36,7 +36,9 @@ class PairModels:
             try:
                 artefact = read_artefact(path)
                 if learned_at(artefact) <= as_of:
-                    return pair_model(artefact)
+                    model = pair_model(artefact)
+                    log.info("pair_model_used", model=path.name)
+                    return model
             except ArtefactProblem as problem:
                 log.warning("pair_model_ignored", model=path.name, why=str(problem))
         return None

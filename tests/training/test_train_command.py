@@ -94,6 +94,21 @@ def test_the_same_data_and_seed_give_the_same_model_which_the_gate_lets_pass(tra
     assert back["version"] == said["model_version"]
 
 
+def kept_pairs(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "models" / "linking").glob("*"))
+
+
+def test_the_pair_model_is_reported_and_kept_where_it_beats_no_labels(trained: tuple[Path, Any]) -> None:
+    folder, said = trained
+    pairs = said["pair_model"]
+    assert {"kept", "why", "average_precision", "label_free"} <= set(pairs)
+    assert pairs["campaigns"] >= 5
+    assert pairs["kept"] == (pairs["average_precision"] - pairs["label_free"] > pairs["standard_error"])
+    assert (pairs["version"] in kept_pairs(folder)) == pairs["kept"]
+    whole = json.loads((folder / "report" / "report.json").read_text())
+    assert whole["pair_model"] == pairs
+
+
 def states(folder: Path) -> dict[str, str]:
     return {one["version"]: one["state"] for one in answer(gatehouse(folder, "models", "list", "--json"))["models"]}
 
@@ -112,6 +127,21 @@ def test_never_registers_a_challenger_and_leaves_the_champion(
 ) -> None:
     folder, version, before, _ = challenger
     assert states(folder) == {**before, version: "challenger"}
+
+
+def test_never_keeps_no_pair_model_either(challenger: tuple[Path, str, dict[str, str], str]) -> None:
+    linking = challenger[0] / "models" / "linking"
+    assert all(read_artefact(linking / name).manifest.training["seed"] != 5 for name in kept_pairs(challenger[0]))
+
+
+def test_the_next_detection_uses_the_newest_pair_model_that_knew_no_more(trained: tuple[Path, Any]) -> None:
+    folder, said = trained
+    done = gatehouse(folder, "detect", "--as-of", AS_OF, "--json")
+    used = [json.loads(line)["model"] for line in done.stderr.splitlines() if "pair_model_used" in line]
+    assert used == kept_pairs(folder)[-1:]
+    assert (said["pair_model"]["version"] in kept_pairs(folder)) == said["pair_model"]["kept"]
+    earlier = gatehouse(folder, "detect", "--as-of", "2026-05-30", "--json")
+    assert "pair_model_used" not in earlier.stderr
 
 
 def test_an_as_of_left_to_now_is_warned_about_when_the_facts_are_old(
