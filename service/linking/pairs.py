@@ -72,15 +72,19 @@ def ties(seen: Sightings, surprise: Float64s, left: Int64s, right: Int64s) -> Ti
         mine = kept & (kind == place)
         shape = (seen.n, len(seen.degree))
         weight = csr_array((says[mine], (seen.account[mine], seen.key[mine])), shape=shape)
-        has = csr_array((np.ones(len(weight.data)), weight.indices, weight.indptr), shape=shape)
         any_key = np.diff(weight.indptr) > 0
         both = np.flatnonzero(any_key[left] & any_key[right])
         for low in range(0, len(both), _AT_ONCE):
             some = both[low : low + _AT_ONCE]
-            one, other = left[some], right[some]
-            total = (weight[one] * has[other]).sum(axis=1) + (has[one] * weight[other]).sum(axis=1)
+            one, other = weight[left[some]], weight[right[some]]
+            total = (one * _has(other)).sum(axis=1) + (_has(one) * other).sum(axis=1)
             per_kind[some, place] = 0.5 * np.asarray(total).ravel()
     return Ties(left, right, by_family(per_kind, seen.kinds, FAMILY_PAIR_CAP))
+
+
+def _has(weight: csr_array) -> csr_array:
+    """One wherever there is a weight."""
+    return csr_array((np.ones(len(weight.data)), weight.indices, weight.indptr), shape=weight.shape)
 
 
 def _most_surprising(seen: Sightings, surprise: Float64s, kind: Int64s) -> NDArray[np.bool_]:

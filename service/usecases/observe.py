@@ -258,6 +258,9 @@ class Observer:
 
 
 def _tokens(tokens: NDArray[np.generic]) -> Int32s:
+    if tokens.dtype.kind == "i":  # none is missing, or there would be NaN
+        whole: Int32s = np.clip(tokens, -1, 2**31 - 1).astype(np.int32)
+        return whole
     return np.clip(np.nan_to_num(tokens.astype(np.float64), nan=-1.0), -1, 2**31 - 1).astype(np.int32)
 
 
