@@ -67,7 +67,7 @@ SHIPPED = {
     "busy": 2.0,
     "organised": 1.65,
 }
-BIAS = -1.9
+BIAS = -1.2
 
 TERMS = (
     "split_median",
