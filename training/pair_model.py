@@ -25,7 +25,7 @@ from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.time import rfc3339
 from service.linking.accounts import Accounts
 from service.linking.find import TIED
-from service.linking.pair_model import COLUMNS, SIGNS, columns, fingerprint
+from service.linking.pair_model import COLUMNS, SIGNS, SPARED, columns, fingerprint
 from service.linking.pairs import candidates, ties
 from service.linking.sightings import Sightings
 from service.linking.surprise import surprise
@@ -279,7 +279,8 @@ def learn(made: Examples, *, as_of: int, seed: int, created_at: int, code_versio
         return Learned(_too_few(made.campaigns), campaigns=made.campaigns, pairs=len(made.same))
     score = _out_of_fold(made, seed)
     tested = np.flatnonzero(~np.isnan(score))
-    learned, free, error = _compared(made, score, tested, seed)
+    tied_at = _tied_at(made, score, tested)
+    learned, free, error = _compared(made, np.maximum(score - tied_at + TIED, made.nats - SPARED), tested, seed)
     beats = f"average precision {learned:.3f} where the label-free sum has {free:.3f} (standard error {error:.3f})"
     out = Learned(
         f"not kept: {beats}, on campaigns not learned from",
@@ -309,7 +310,7 @@ def learn(made: Examples, *, as_of: int, seed: int, created_at: int, code_versio
             "pairs": len(made.same),
         },
         lightgbm={"version": lightgbm.__version__, "parameters": {**PARAMETERS, "seed": seed}, "trees": TREES},
-        calibration={"tied_at": _tied_at(made, score, tested)},
+        calibration={"tied_at": tied_at, "threshold": TIED},
         policy={},
         metrics={"average_precision": learned, "label_free": free, "standard_error": error},
         gain={name: float(gain) for name, gain in zip(COLUMNS, booster.feature_importance("gain"), strict=True)},
@@ -357,10 +358,10 @@ def _fitted(made: Examples, rows: Bools, seed: int) -> lightgbm.Booster:
     return lightgbm.train({**PARAMETERS, "seed": seed}, train, num_boost_round=TREES)
 
 
-def _compared(made: Examples, score: Float64s, tested: Int64s, seed: int) -> tuple[float, float, float]:
+def _compared(made: Examples, strength: Float64s, tested: Int64s, seed: int) -> tuple[float, float, float]:
     """Average precision learned and label-free, and the standard error of the difference, drawn over campaigns."""
     same, weight = made.same[tested].astype(np.float64), made.weight[tested]
-    scores = (score[tested], made.nats[tested])
+    scores = (strength[tested], made.nats[tested])
     learned, free = (_average_precision(one, same, weight) for one in scores)
     _, group = np.unique(made.group[tested], return_inverse=True)
     groups = int(group.max(initial=-1)) + 1
@@ -378,15 +379,21 @@ def _average_precision(score: Float64s, same: Float64s, weight: Float64s) -> flo
 
 
 def _tied_at(made: Examples, score: Float64s, tested: Int64s) -> float:
-    """The lowest log-odds that ties no larger a share of pairs that are not of one campaign than the sum does."""
+    """The lowest log-odds that, beside what stays tied by its sum, tie no larger a share of strangers than the sum."""
     strangers = tested[~made.same[tested]]
-    order = strangers[np.argsort(-score[strangers], kind="stable")]
-    ends = np.append(np.diff(score[order]) != 0, True)  # equal ones are tied together or not at all
-    mass = np.cumsum(made.weight[order])[ends]
-    allowed = float(made.weight[strangers][made.nats[strangers] >= TIED].sum())
-    within = int(np.searchsorted(mass, allowed * (1 + 1e-9), "right"))
-    highest = score[order][ends]
-    return float(highest[within - 1]) if within else float(np.nextafter(highest[0], np.inf))
+    if not len(strangers):
+        return 0.0
+    nats, weight = made.nats[strangers], made.weight[strangers]
+    stays = nats >= TIED + SPARED
+    room = float(weight[(nats >= TIED) & ~stays].sum())
+    others = strangers[~stays]
+    order = others[np.argsort(-score[others], kind="stable")]
+    ends = np.append(np.diff(score[order]) != 0, np.ones(min(1, len(order)), bool))  # equals are tied together
+    mass, highest = np.cumsum(made.weight[order])[ends], score[order][ends]
+    within = int(np.searchsorted(mass, room * (1 + 1e-9), "right"))
+    if within:
+        return float(highest[within - 1])
+    return float(np.nextafter(highest[0] if len(highest) else score[strangers].max(), np.inf))
 
 
 def _digest(made: Examples) -> str:

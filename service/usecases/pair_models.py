@@ -15,6 +15,7 @@ import structlog
 
 from service.domain.errors import ArtefactProblem
 from service.domain.time import micros
+from service.linking.find import TIED
 from service.linking.pair_model import COLUMNS, PairModel, fingerprint
 from service.model.artefact import Artefact, read_artefact
 
@@ -62,8 +63,10 @@ def pair_model(artefact: Artefact) -> PairModel:
             f"this version has {fingerprint()}; train again with this version"
         )
     tied_at = manifest.calibration.get("tied_at")
-    if not isinstance(tied_at, float):
-        raise ArtefactProblem(f"{manifest.version} does not say from where on a pair is tied; train again")
+    if not isinstance(tied_at, float) or manifest.calibration.get("threshold") != TIED:
+        raise ArtefactProblem(
+            f"{manifest.version} does not say from where on a pair is tied at {TIED} nats; train again"
+        )
     # by default LightGBM prints to standard output, which belongs to the commands' answers
     lightgbm.register_logger(logging.getLogger("lightgbm"))
     try:

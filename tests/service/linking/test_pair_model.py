@@ -12,7 +12,7 @@ from service.linking.accounts import Accounts
 from service.linking.families import FAMILIES
 from service.linking.find import TIED, find
 from service.linking.judge import shipped
-from service.linking.pair_model import COLUMNS, SIGNS, PairModel, columns
+from service.linking.pair_model import COLUMNS, SIGNS, SPARED, PairModel, columns
 from service.linking.pairs import Ties, candidates, ties
 from tests.factories import NOON
 from tests.service.linking.worlds import CARD, PROMPT, World, dealt, make_world, planted
@@ -92,7 +92,7 @@ def test_a_pair_has_the_same_strength_alone_and_among_others(monkeypatch: pytest
     one, other = candidates(world.seen, world.surprise, 1)
     tied = ties(world.seen, world.surprise, one, other)
     accounts = replace(people(world.seen.n), country=world.country)
-    model = PairModel(Weighs({"nats": 0.3, "families": 0.1, "log_hours_apart": -0.2}))
+    model = PairModel(Weighs({"nats": 1.3, "families": 0.1, "log_hours_apart": -0.2}))
     whole = model.strength(tied, accounts, TIED)
     monkeypatch.setattr("service.linking.pair_model._AT_ONCE", 7)
     assert (model.strength(tied, accounts, TIED) == whole).all()
@@ -119,12 +119,15 @@ def test_without_a_model_the_sum_of_surprise_ties_and_a_model_that_says_the_sum_
     assert plain.group.tolist() == same.group.tolist()
 
 
-def test_a_model_decides_which_pairs_are_tied() -> None:
+def test_a_model_decides_which_pairs_are_tied_but_not_against_much_surprise() -> None:
     world = ringed()
     accounts = replace(people(world.seen.n), country=world.country)
     nobody = np.full(world.seen.n, -1)
-    cards = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({"payment": 1.0}), tied_at=3.0))
-    assert (cards.ties.families[:, FAMILIES.index("payment")] >= 3.0).all()
-    none = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({}), tied_at=1.0))
-    assert len(none.ties.left) == 0
-    assert (none.group == -1).all()
+    plain = find(world.seen, accounts, nobody, shipped(), 1).ties
+    cards = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({"payment": 1.0}), tied_at=3.0)).ties
+    paid = cards.families[:, FAMILIES.index("payment")] >= 3.0
+    assert (paid | (cards.strength >= TIED + SPARED)).all()
+    assert (cards.strength[paid] < TIED).any()
+    none = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({}), tied_at=1.0)).ties
+    assert len(none.left) == (plain.strength >= TIED + SPARED).sum()
+    assert 0 < len(none.left) < len(plain.left)

@@ -35,7 +35,7 @@ def artefact(version: str, as_of: int = NOON, changes: dict[str, object] | None 
         "data_fingerprint": "0123456789abcdef",
         "training": {"as_of": rfc3339(as_of)},
         "lightgbm": {},
-        "calibration": {"tied_at": -0.5},
+        "calibration": {"tied_at": -0.5, "threshold": TIED},
         "policy": {},
         "metrics": {},
         "gain": {},
@@ -83,7 +83,8 @@ def test_a_model_answers_as_it_was_kept(tmp_path: Path) -> None:
     ("changes", "why"),
     [
         ({"feature_fingerprint": "feedfacefeedface"}, "made for families of keys with fingerprint feedfacefeedface"),
-        ({"calibration": {}}, "does not say from where on a pair is tied"),
+        ({"calibration": {"threshold": TIED}}, "does not say from where on a pair is tied"),
+        ({"calibration": {"tied_at": -0.5, "threshold": TIED + 1}}, "does not say from where on a pair is tied"),
         ({"training": {}}, "does not say what moment it learned from"),
     ],
 )
