@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from service.domain.facts import Int64s
+from service.linking.communities import compact
+from service.linking.families import FAMILIES, FAMILY_CAP, PROMPT
+from service.linking.membership import JOIN, KEY_CAP, PROMPT_FLOOR, SMALLEST, assign, fits, group_keys, rejoin
+from tests.service.linking.worlds import CARD, IP, MAIL_DOMAIN, World, dealt, make_world, planted
+from tests.service.linking.worlds import PROMPT as PROMPT_KIND
+
+N = 2_000
+RING = np.arange(1_000, 1_040)
+KEY = 700_000  # numbers from here on are nobody's in a world of strangers
+
+
+def among_strangers(*rows: Int64s, seed: int = 5) -> World:
+    shown, country, _ = dealt(seed)
+    return make_world(np.concatenate([shown, *rows]), country)
+
+
+def work(members: Int64s, prompts: int = 60, each: int = 6, first: int = KEY, seed: int = 1) -> list[Int64s]:
+    """A work list, each prompt of which a few of the members send."""
+    rng = np.random.default_rng(seed)
+    return [planted(rng.choice(members, each, replace=False), PROMPT_KIND, first + i) for i in range(prompts)]
+
+
+def pools(members: Int64s, kind: int, size: int, first: int = KEY) -> list[Int64s]:
+    """A key of ``kind`` for every ``size`` of the members."""
+    return [planted(members[i : i + size], kind, first + i) for i in range(0, len(members), size)]
+
+
+def group_of(*members: Int64s) -> Int64s:
+    out = np.full(N, -1, np.int64)
+    for number, each in enumerate(members):
+        out[each] = number
+    return out
+
+
+def members_of(group: Int64s, some: Int64s = RING) -> Int64s:
+    """Those in the group that most of ``some`` are in."""
+    inside = group[some][group[some] >= 0]
+    return np.flatnonzero(group == np.bincount(inside).argmax()) if len(inside) else inside
+
+
+def test_members_stay_and_strangers_that_one_public_prompt_brought_in_go() -> None:
+    strangers = np.arange(10)
+    public = planted(np.concatenate([RING, strangers, np.arange(200, 260)]), PROMPT_KIND, KEY + 900)
+    world = among_strangers(*work(RING), *pools(RING, IP, 5), public)
+    after = assign(world.seen, world.surprise, group_of(np.concatenate([RING, strangers])))
+    assert np.isin(RING, members_of(after)).mean() >= 0.95
+    assert np.isin(members_of(after), RING).all()
+
+
+def test_one_home_address_makes_nobody_a_member() -> None:
+    """A campaign borrows the address of people who live there."""
+    people = np.array([3, 4, 5])
+    world = among_strangers(*work(RING), *pools(RING, CARD, 5), planted(np.append(RING[:6], people), IP, KEY + 800))
+    assert (assign(world.seen, world.surprise, group_of(RING))[people] == -1).all()
+
+
+def test_newcomers_with_several_keys_of_a_campaign_are_let_in() -> None:
+    known, late = RING[:30], RING[30:]
+    world = among_strangers(*work(RING), *pools(np.random.default_rng(2).permutation(RING), IP, 5))
+    after = assign(world.seen, world.surprise, group_of(known))
+    assert np.isin(late, members_of(after)).mean() >= 0.9
+    assert np.isin(members_of(after), RING).all()
+
+
+def test_whoever_sends_a_thousand_other_prompts_does_not_work_for_a_campaign() -> None:
+    batch = 7
+    own = [planted(np.array([batch, batch + 1 + i % 3]), PROMPT_KIND, KEY + 5_000 + i) for i in range(1_500)]
+    borrowed = [planted(np.array([batch]), PROMPT_KIND, KEY + i) for i in range(4)]
+    address = planted(np.append(RING[:5], batch), IP, KEY)
+    busy, quiet = (among_strangers(*work(RING), *borrowed, address, *more) for more in (own, []))
+    assert assign(busy.seen, busy.surprise, group_of(RING))[batch] == -1
+    assert assign(quiet.seen, quiet.surprise, group_of(RING))[batch] >= 0
+
+
+def test_what_an_account_shows_itself_does_not_speak_for_its_own_membership() -> None:
+    """A member with keys of its own, and a stranger put beside it: nothing of theirs is anybody else's."""
+    hermit = 1_500
+    alone = [planted(np.array([hermit, 1_600 + i]), CARD, KEY + 50 + i) for i in range(20)]
+    world = among_strangers(*work(RING), *alone)
+    found = fits(world.seen, world.surprise, group_of(np.append(RING, hermit)))
+    mine = (found.account == hermit) & (found.group == 0)
+    assert found.nats[mine].sum() <= 1.0
+    assert assign(world.seen, world.surprise, group_of(np.append(RING, hermit)))[hermit] == -1
+
+
+def test_a_key_of_one_member_alone_is_no_key_of_the_group() -> None:
+    world = among_strangers(planted(np.array([RING[0], 3]), CARD, KEY), planted(RING[:2], IP, KEY))
+    keys = group_keys(world.seen, world.surprise, group_of(RING))
+    found = world.seen.hashes[keys.key]
+    assert world.key(IP, KEY) in found
+    assert world.key(CARD, KEY) not in found
+    assert keys.size.tolist() == [len(RING)]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_strangers_thrown_together_dissolve(seed: int) -> None:
+    world = among_strangers(seed=seed + 20)
+    thrown = np.random.default_rng(seed).integers(-1, 40, N)
+    assert (assign(world.seen, world.surprise, compact(thrown, 1)) >= 0).mean() < 0.005
+
+
+def test_a_group_that_is_too_small_dissolves() -> None:
+    few = RING[: SMALLEST - 1]
+    world = among_strangers(*work(few, each=3), *pools(few, IP, 3), *pools(few, CARD, 3))
+    assert (assign(world.seen, world.surprise, group_of(few)) == -1).all()
+
+
+@pytest.mark.parametrize("seed", [6, 7])
+def test_no_key_and_no_family_says_more_than_its_cap(seed: int) -> None:
+    world = among_strangers(*work(RING, prompts=300), *pools(RING, IP, 4), seed=seed)
+    group = np.random.default_rng(seed).integers(-1, 30, N)
+    group[RING] = 30
+    found = fits(world.seen, world.surprise, group)
+    assert found.families.max() <= FAMILY_CAP
+    assert found.families.min() >= PROMPT_FLOOR
+    assert (np.delete(found.families, PROMPT, axis=1) >= 0).all()
+    assert found.families.shape == (len(found.account), len(FAMILIES))
+    code = found.account * 31 + found.group
+    assert (np.diff(code) > 0).all()
+    keys_of_kind = np.stack([np.bincount(world.seen.kind, minlength=5)])
+    assert (found.kinds <= KEY_CAP * keys_of_kind).all()
+    np.testing.assert_allclose(found.raw, found.kinds.sum(axis=1))
+
+
+def test_the_order_of_rows_and_the_numbers_of_groups_do_not_matter() -> None:
+    shown, country, _ = dealt(5)
+    rows = np.concatenate([shown, *work(RING), *pools(RING, IP, 5)])
+    group = group_of(RING[:20], RING[20:], np.arange(50, 90))
+    one, mixed = (make_world(each, country) for each in (rows, np.random.default_rng(1).permutation(rows)))
+    turned = np.array([2, 0, 1, -1])[group]
+    first, second = (fits(each.seen, each.surprise, group) for each in (one, mixed))
+    np.testing.assert_array_equal(first.account, second.account)
+    np.testing.assert_allclose(first.families, second.families)
+    np.testing.assert_array_equal(
+        np.array([2, 0, 1, -1])[compact_free(assign(one.seen, one.surprise, group), group)],
+        compact_free(assign(one.seen, one.surprise, turned), turned),
+    )
+
+
+def compact_free(after: Int64s, before: Int64s) -> Int64s:
+    """``after`` with each group's number that most of its members had before."""
+    out = np.full(len(after), -1, np.int64)
+    for number in range(after.max(initial=-1) + 1):
+        members = after == number
+        had = before[members]
+        out[members] = np.bincount(had[had >= 0]).argmax()
+    return out
+
+
+def test_two_halves_of_one_campaign_are_joined_again_and_two_campaigns_are_not() -> None:
+    other = np.arange(1_200, 1_240)
+    mixed = np.random.default_rng(3).permutation(RING)
+    world = among_strangers(
+        *work(RING, each=8), *pools(mixed, IP, 5), *work(other, each=8, first=KEY + 2_000), *pools(other, CARD, 5)
+    )
+    joined = rejoin(world.seen, world.surprise, group_of(RING[:25], other, RING[25:]))
+    assert len(np.unique(joined[RING])) == 1
+    assert len(np.unique(joined[other])) == 1
+    assert joined[RING[0]] != joined[other[0]]
+
+
+def test_a_campaign_stays_what_it_is_when_asked_again() -> None:
+    world = among_strangers(*work(RING), *pools(RING, IP, 5))
+    once = assign(world.seen, world.surprise, group_of(RING))
+    again = assign(world.seen, world.surprise, once)
+    assert (again != once).sum() <= 2
+    np.testing.assert_array_equal(rejoin(world.seen, world.surprise, again), again)
+
+
+def test_nobody_belongs_to_no_group() -> None:
+    world = among_strangers()
+    assert (assign(world.seen, world.surprise, np.full(N, -1, np.int64)) == -1).all()
+    assert len(fits(world.seen, world.surprise, np.full(N, -1, np.int64)).account) == 0
+
+
+def test_a_harder_test_lets_fewer_in() -> None:
+    world = among_strangers(*work(RING), *pools(RING, MAIL_DOMAIN, 8))
+    sizes = [
+        int((assign(world.seen, world.surprise, group_of(RING), join) >= 0).sum()) for join in (JOIN / 3, JOIN, 1e9)
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[-1] == 0
