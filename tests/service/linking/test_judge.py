@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.facts import Float64s
+from service.linking.families import FAMILIES, ORGANISED
 from service.linking.judge import DETECTED, LOWERED, TERMS, Judge, calibrated, shipped
 from service.linking.sightings import Bools
+from service.linking.traits import Traits
 
 THRESHOLD = float(np.log(DETECTED / (1 - DETECTED)))
 ONE = Judge((1.0, *(0.0 for _ in TERMS[1:])), 0.0)  # its log-odds are its first term
@@ -89,3 +93,67 @@ def test_a_campaign_left_out_is_judged_better_by_the_others_verdicts_where_the_j
 
 def test_a_campaign_left_out_loses_next_to_nothing_where_the_judge_is_right() -> None:
     assert gained(12, 1.0, 0.0) > -0.02
+
+
+# --- what speaks for a campaign and what against ---------------------------------------------------------------------
+
+MORE_OF_IT_NEVER_LOWERS = ("split_median", "split_per_day", "split_per_life", "split_list", "busy")
+MORE_OF_IT_NEVER_RAISES = ("organised", "volume_spread")
+plain = st.floats(0, 20)
+made_traits = st.builds(
+    lambda numbers, size, explained, unexplained: Traits(
+        size=np.array([size]),
+        explained=np.array([explained]),
+        unexplained=np.array([unexplained]),
+        **{name: np.array([value]) for name, value in numbers.items()},
+    ),
+    st.fixed_dictionaries(
+        {
+            field.name: plain
+            for field in fields(Traits)
+            if field.name not in ("size", "explained", "unexplained", "busy", "split_share")
+        }
+        | {"busy": st.floats(0, 1), "split_share": st.floats(0, 1)}
+    ),
+    st.integers(1, 5_000),
+    st.lists(st.floats(0, 1), min_size=len(ORGANISED), max_size=len(ORGANISED)),
+    st.lists(st.floats(0, 10), min_size=len(FAMILIES), max_size=len(FAMILIES)),
+)
+
+
+def log_odds(traits: Traits) -> float:
+    return float(shipped().log_odds(traits)[0])
+
+
+@given(made_traits, st.sampled_from(MORE_OF_IT_NEVER_LOWERS), plain)
+def test_more_work_that_is_dealt_out_never_lowers_a_score(traits: Traits, name: str, more: float) -> None:
+    raised = replace(traits, **{name: getattr(traits, name) + more})
+    assert log_odds(raised) >= log_odds(traits) - 1e-9
+
+
+@given(made_traits, st.sampled_from(FAMILIES), plain)
+def test_more_sharing_that_nothing_explains_never_lowers_a_score(traits: Traits, family: str, more: float) -> None:
+    unexplained = traits.unexplained.copy()
+    unexplained[:, FAMILIES.index(family)] += more
+    assert log_odds(replace(traits, unexplained=unexplained)) >= log_odds(traits) - 1e-9
+
+
+@given(made_traits, st.sampled_from(MORE_OF_IT_NEVER_RAISES), plain)
+def test_more_organisation_and_more_uneven_use_never_raise_a_score(traits: Traits, name: str, more: float) -> None:
+    raised = replace(traits, **{name: getattr(traits, name) + more})
+    assert log_odds(raised) <= log_odds(traits) + 1e-9
+
+
+@given(made_traits, st.integers(1, 5_000))
+def test_the_same_evidence_about_more_accounts_never_lowers_a_score(traits: Traits, more: int) -> None:
+    assert log_odds(replace(traits, size=traits.size + more)) >= log_odds(traits) - 1e-9
+
+
+@given(made_traits)
+def test_a_score_is_a_probability_whatever_the_traits(traits: Traits) -> None:
+    assert 0 < shipped().score(traits)[0] < 1
+
+
+def test_no_weight_speaks_against_what_its_term_says() -> None:
+    assert len(shipped().weights) == len(TERMS)
+    assert min(shipped().weights) >= 0
