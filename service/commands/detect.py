@@ -35,7 +35,7 @@ def detect_command(run: Run, as_of: int | None, wait: float) -> None:
     """Find accounts that are one, and update campaigns.
 
     Reads what was learned since the last run, links accounts, judges the groups and records what changed, all or
-    nothing. Run again for the same moment it changes nothing; stopped, it leaves nothing half-done. Members of a
+    nothing. Run again for the same moment it records nothing twice; stopped, it leaves nothing half-done. Members of a
     campaign above the evidence threshold score differently from then on; suspicions only analysts see.
     """
     started = time.monotonic()
