@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import graspologic_native as leiden
 import numpy as np
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import connected_components
 
 from service.domain.facts import Float64s, Int64s
@@ -30,20 +30,32 @@ def communities(n: int, left: Int64s, right: Int64s, weight: Float64s, seed: int
     large = np.flatnonzero(np.bincount(component)[component] >= LARGE)
     out = component.astype(np.int64)
     if len(large):
-        inner = graph[large][:, large].tocsr()
-        _, found = leiden.leiden_csr(
-            inner.indptr.astype(np.int64),
-            inner.indices.astype(np.int32),
-            inner.data.astype(np.float64),
-            len(large),
-            resolution=RESOLUTION,
-            use_modularity=True,
-            seed=seed,
-        )
-        place = np.fromiter(found.keys(), np.int64, len(found))
-        out[large[place]] = len(tied) + np.fromiter(found.values(), np.int64, len(found))
+        out[large] = len(tied) + _cut(graph, large, RESOLUTION, seed)
+        # A campaign that is most of what is tied would be better off as single accounts at a resolution of two.
+        alone = np.bincount(out[large])[out[large]] < LARGE // 2
+        lost = np.bincount(component[large], weights=alone) > np.bincount(component[large]) / 2
+        again = large[lost[component[large]]]
+        if len(again):
+            out[again] = 2 * len(tied) + _cut(graph, again, 1.0, seed)
     group[tied] = np.unique(out, return_inverse=True)[1]
     return group
+
+
+def _cut(graph: csr_array, nodes: Int64s, resolution: float, seed: int) -> Int64s:
+    """Leiden's community of each of ``nodes``, from 0."""
+    inner = graph[nodes][:, nodes].tocsr()
+    _, found = leiden.leiden_csr(
+        inner.indptr.astype(np.int64),
+        inner.indices.astype(np.int32),
+        inner.data.astype(np.float64),
+        len(nodes),
+        resolution=resolution,
+        use_modularity=True,
+        seed=seed,
+    )
+    out = np.empty(len(nodes), np.int64)
+    out[np.fromiter(found.keys(), np.int64, len(found))] = np.fromiter(found.values(), np.int64, len(found))
+    return out
 
 
 def compact(group: Int64s, smallest: int) -> Int64s:

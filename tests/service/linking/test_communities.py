@@ -54,10 +54,6 @@ def test_weak_ties_by_one_key_to_many_do_not_join_two_that_are_strong_within() -
     }
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="at a resolution of 2 Leiden dissolves what holds over half of the weight of all large components",
-)
 @pytest.mark.parametrize("others", [0, 1])
 def test_a_campaign_that_is_most_of_what_is_tied_stays_whole(others: int) -> None:
     ties = [*clique(0, 30), *(clique(30, 10) if others else [])]
