@@ -1,0 +1,393 @@
+"""The periodic job on a real store, on both databases: what it finds, and what it does with bad input and bad luck."""
+
+from __future__ import annotations
+
+import os
+import signal as signals
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from service.domain.campaigns import CampaignState
+from service.domain.codes import code32, hash64, hash64_many
+from service.domain.enums import Verdict
+from service.domain.errors import DetectionRunning
+from service.domain.facts import LinkFacts, SignupFacts, UsageFacts
+from service.domain.profile import PROFILE
+from service.domain.raw import Label
+from service.domain.time import DAY, HOUR, MINUTE, SECOND, rfc3339
+from service.linking.find import Found
+from service.linking.judge import TERMS, Judge
+from service.storage.store import Store
+from service.usecases.detect import Detect, DetectReport
+from service.usecases.observe import Observed
+from tests.service.storage.factories import START, arrival, ints, own_link, signup, usage
+
+ROOT = Path(__file__).resolve().parents[3]
+
+DAYS = 10
+T = START + DAYS * DAY
+# Half of the members share two prompts that were dealt out: a campaign. What the shipped judge makes of a group is
+# tested where it is fitted, and changes with it.
+JUDGE = Judge(tuple(4.0 if name == "split_median" else 0.0 for name in TERMS), -4.0)
+
+RINGS = tuple(tuple(f"ring-{number}-{i}" for i in range(30)) for number in range(4))
+STRANGERS = tuple(f"person-{i}" for i in range(1_500))
+
+
+def detect(store: Store, at: int = T, *, clock: int | None = None) -> DetectReport:
+    """A run by a process that remembers nothing."""
+    return Detect(store, JUDGE)(as_of=at, holder="here", clock=lambda: at if clock is None else clock)
+
+
+def signups(names: Sequence[str], created: Iterable[int], keys: Sequence[tuple[str, str, str]] = ()) -> SignupFacts:
+    """Signups with keys, each (account, kind, value)."""
+    account, at = hash64_many(list(names)), np.array(list(created), np.int64)
+    when = dict(zip(names, at.tolist(), strict=True))
+    links = LinkFacts(
+        hash64_many([name for name, _, _ in keys]),
+        np.array([code32(kind) for _, kind, _ in keys], np.int32),
+        hash64_many([f"{kind}|{value}" for _, kind, value in keys]),
+        np.array([when[name] for name, _, _ in keys], np.int64),
+    )
+    profile = np.full((len(names), len(PROFILE)), np.nan, np.float32)
+    return SignupFacts(list(names), account, at, profile, account ^ 1, links)
+
+
+def sent(by: Sequence[tuple[str, str]], *, first: int = START + 2 * DAY) -> UsageFacts:
+    """Exchanges, each (account, prompt), twenty seconds apart."""
+    events = [f"{account}|{prompt}|{i}" for i, (account, prompt) in enumerate(by)]
+    some = usage("nobody", events, first)
+    names = [account for account, _ in by]
+    none = np.empty(0, np.int64)
+    return replace(
+        some,
+        account_id=names,
+        account=hash64_many(names),
+        happened=first + np.arange(len(by)) * 20 * SECOND,
+        ip=np.zeros(len(by), np.int64),
+        ip_net=np.zeros(len(by), np.int64),
+        template=np.zeros(len(by), np.int64),
+        simhash=np.array([hash64(f"prompt {prompt}") for _, prompt in by]),
+        links=LinkFacts(none, none.astype(np.int32), none, none),
+    )
+
+
+@cache
+def crowd() -> tuple[SignupFacts, UsageFacts]:
+    """Strangers, and four campaigns of thirty with pools of addresses and cards and a list of work."""
+    rng = np.random.default_rng(7)
+    keys: list[tuple[str, str, str]] = []
+    work: list[tuple[str, str]] = []
+    for i, name in enumerate(STRANGERS):
+        keys += [(name, "ip", f"home-{i // 2}"), (name, "card", f"card-{i}"), (name, "mail_domain", f"mail-{i % 5}")]
+        work += [(name, f"own {i} {j}") for j in range(12)]
+        work += [(name, f"public {rng.integers(40)}") for _ in range(2)]
+    for number, ring in enumerate(RINGS):
+        for i, name in enumerate(ring):
+            keys += [(name, "ip", f"pool-{number}-{rng.integers(9)}"), (name, "card", f"lot-{number}-{i % 7}")]
+            keys += [(name, "mail_domain", f"mail-{i % 5}")]
+        for prompt in range(110):
+            work += [(ring[i], f"job {number} {prompt}") for i in rng.choice(30, 7, replace=False)]
+    names = [*STRANGERS, *(name for ring in RINGS for name in ring)]
+    created = START + rng.integers(0, 2 * DAY, len(names))
+    order = rng.permutation(len(work))
+    return signups(names, created.tolist(), keys), sent([work[i] for i in order])
+
+
+@pytest.fixture
+def world(store: Store) -> Store:
+    """A store with the crowd in it."""
+    known, used = crowd()
+    with store.bulk() as file:
+        file.signups(known)
+        file.usage(used)
+    return store
+
+
+def campaigns(store: Store) -> dict[str, tuple[CampaignState, frozenset[str]]]:
+    """State and members by id, of all that stand."""
+    page = store.list_campaigns(states=frozenset(CampaignState), min_members=0, page_size=1000, page_token="")
+    return {
+        each.campaign_id: (each.state, frozenset(store.member_accounts(each.campaign_id)[1])) for each in page.items
+    }
+
+
+def of_ring(store: Store, ring: Sequence[str]) -> str:
+    """The one campaign that most of a ring is in."""
+    mine = [name for name, (_, members) in campaigns(store).items() if len(members & set(ring)) > len(ring) / 2]
+    assert len(mine) == 1
+    return mine[0]
+
+
+# --- what is found --------------------------------------------------------------------------------------------------
+
+
+def test_campaigns_are_found_whole_apart_and_without_strangers(world: Store) -> None:
+    report = detect(world)
+    assert (report.accounts, report.as_of) == (len(STRANGERS) + 120, T)
+    assert report.exchanges == len(crowd()[1])
+    assert sorted(report.outcome.created) == sorted(campaigns(world))
+    for ring in RINGS:
+        state, members = campaigns(world)[of_ring(world, ring)]
+        assert state is CampaignState.DETECTED
+        assert members <= set(ring)
+        assert len(members) >= 0.9 * len(ring)
+    assert all(members <= {name for ring in RINGS for name in ring} for _, members in campaigns(world).values())
+
+
+def test_newcomers_are_joined_to_the_campaign_that_they_belong_to_which_keeps_its_id(world: Store) -> None:
+    detect(world)
+    before = of_ring(world, RINGS[0])
+    late = [f"late-{i}" for i in range(3)]
+    keys = [key for i, name in enumerate(late) for key in ((name, "ip", f"pool-0-{i}"), (name, "card", f"lot-0-{i}"))]
+    with world.bulk() as file:
+        file.signups(signups(late, [T + HOUR] * 3, keys))
+        file.usage(sent([(name, f"job 0 {prompt}") for name in late for prompt in range(9)], first=T + 2 * HOUR))
+    report = detect(world, T + DAY)
+    assert of_ring(world, RINGS[0]) == before
+    assert set(late) <= campaigns(world)[before][1]
+    assert before in report.outcome.changed
+    assert not report.outcome.created
+
+
+def test_an_instance_that_remembers_finds_what_a_new_one_finds(world: Store) -> None:
+    seen: list[tuple[Observed, Found]] = []
+    kept = Detect(world, JUDGE)
+    for at in (START + 3 * DAY, START + 5 * DAY, T):
+        kept(as_of=at, holder="here", clock=lambda: T, watch=lambda observed, found: seen.append((observed, found)))
+    fresh: list[tuple[Observed, Found]] = []
+    new = Detect(world, JUDGE)
+    new(as_of=T, holder="here", clock=lambda: T, watch=lambda observed, found: fresh.append((observed, found)))
+    for name in ("hashes", "degree", "kind", "shown"):
+        np.testing.assert_array_equal(getattr(seen[-1][0].seen, name), getattr(fresh[0][0].seen, name))
+    assert (seen[-1][1].group >= 0).sum() == (fresh[0][1].group >= 0).sum()
+
+
+def test_the_same_moment_again_changes_nothing(world: Store) -> None:
+    detect(world)
+    first = detect(world, clock=T + MINUTE)
+    held, rows = campaigns(world), world.campaign_rows()
+    second = detect(world, clock=T + 2 * MINUTE)
+    assert second == first
+    outcome = second.outcome
+    assert (outcome.created, outcome.changed, outcome.merged, outcome.closed) == ((), (), (), ())
+    assert campaigns(world) == held
+    after = world.campaign_rows()
+    for name in type(rows).__dataclass_fields__:
+        np.testing.assert_array_equal(getattr(after, name), getattr(rows, name))
+
+
+# --- bad input ------------------------------------------------------------------------------------------------------
+
+
+def test_no_accounts_at_all_are_no_campaigns(store: Store) -> None:
+    report = detect(store)
+    assert (report.accounts, report.exchanges, report.groups, report.campaigns) == (0, 0, 0, ())
+    assert store.last_detection() is not None
+
+
+def test_usage_of_accounts_that_never_signed_up_links_nobody(store: Store) -> None:
+    with store.bulk() as file:
+        file.usage(sent([(name, "one prompt") for name in RINGS[0]]))
+    report = detect(store)
+    assert (report.accounts, report.exchanges, report.campaigns) == (0, 0, ())
+
+
+def test_accounts_without_any_key_are_no_campaign(store: Store) -> None:
+    with store.bulk() as file:
+        file.signups(signups(STRANGERS, [START] * len(STRANGERS)))
+    report = detect(store)
+    assert (report.accounts, report.links, report.groups, report.campaigns) == (len(STRANGERS), 0, 0, ())
+
+
+def test_five_thousand_accounts_on_one_device_are_no_campaign_and_quickly_seen(store: Store) -> None:
+    names = [f"kiosk-{i}" for i in range(5_000)]
+    with store.bulk() as file:
+        file.signups(signups(names, [START + i * MINUTE for i in range(5_000)], [(n, "device", "one") for n in names]))
+    began = time.process_time()
+    report = detect(store)
+    assert time.process_time() - began < 10
+    assert (report.accounts, report.campaigns) == (5_000, ())
+    assert campaigns(store) == {}
+
+
+def test_a_campaign_of_one_that_a_label_made_stays(world: Store) -> None:
+    world.record_labels([Label("person-3", Verdict.FRAUD, T - DAY, "ann", campaign_id="c-solo")], None)
+    before = campaigns(world)["c-solo"]
+    report = detect(world)
+    assert campaigns(world)["c-solo"] == before
+    assert before[1] == {"person-3"}
+    assert "c-solo" not in report.outcome.closed
+    assert {each.campaign_id: each.members for each in report.campaigns}["c-solo"] == 1
+
+
+def test_an_earlier_moment_than_the_last_one_loses_nothing(world: Store) -> None:
+    detect(world)
+    names = {of_ring(world, ring) for ring in RINGS}
+    earlier = START + 3 * DAY
+    again = Detect(world, JUDGE)
+    again(as_of=T, holder="here", clock=lambda: T)
+    report = again(as_of=earlier, holder="here", clock=lambda: earlier)
+    assert report.as_of == earlier
+    assert 0 < report.exchanges < len(crowd()[1])
+    detect(world)
+    assert {of_ring(world, ring) for ring in RINGS} == names
+
+
+def test_an_earlier_moment_sees_only_what_was_known_by_then(world: Store) -> None:
+    before_usage = START + 2 * DAY - 1
+    assert detect(world, before_usage).exchanges == 0
+    report = detect(world, START - DAY)
+    assert (report.accounts, report.exchanges, report.links) == (0, 0, 0)
+
+
+def test_clocks_of_the_present_that_run_backwards_do_not_keep_a_run_from_ending(world: Store) -> None:
+    ticks = iter(range(T, T - 10_000 * SECOND, -SECOND))
+    Detect(world, JUDGE)(as_of=T, holder="here", clock=lambda: next(ticks))
+    assert detect(world, clock=T - HOUR).accounts == len(STRANGERS) + 120
+
+
+def test_signups_after_the_moment_and_links_before_the_signup_are_taken_as_they_are(world: Store) -> None:
+    """A clock ahead: learned now, and created next week. A clock behind: a key was shown before the signup."""
+    world.write(
+        [
+            arrival(T - HOUR, signups=signup("ahead", T + 7 * DAY, device="a", ip="pool-0-1", mail_domain="mail-1")),
+            arrival(T - HOUR, signups=signup("behind", T - HOUR, device="a", mail_domain="mail-1")),
+            arrival(START, links=own_link("behind", "w", START), usage=usage("behind", ["u-1", "u-2"], START + HOUR)),
+        ]
+    )
+    report = detect(world)
+    assert report.accounts == len(STRANGERS) + 122
+    for ring in RINGS:
+        assert len(campaigns(world)[of_ring(world, ring)][1] & set(ring)) >= 0.9 * len(ring)
+    for found in report.campaigns:
+        record = world.campaign(found.campaign_id)
+        assert record.first_signup_at is not None
+        assert record.last_signup_at is not None
+        assert record.first_signup_at <= record.last_signup_at
+
+
+def test_a_member_who_is_erased_between_runs_is_gone_and_the_others_stay(world: Store) -> None:
+    detect(world)
+    name = of_ring(world, RINGS[0])
+    gone = min(campaigns(world)[name][1])
+    world.erase(gone, "asked for it", T + HOUR)
+    detect(world, T + DAY)
+    assert of_ring(world, RINGS[0]) == name
+    members = campaigns(world)[name][1]
+    assert gone not in members
+    assert len(members) >= 0.9 * 29
+
+
+def test_a_member_who_is_erased_while_a_run_works_is_not_brought_back(world: Store) -> None:
+    gone = RINGS[1][4]
+
+    def erases(*_: object) -> None:
+        world.erase(gone, "asked for it", T)
+
+    Detect(world, JUDGE)(as_of=T, holder="here", clock=lambda: T, watch=erases)
+    assert all(gone not in members for _, members in campaigns(world).values())
+    rows = world.campaign_rows(ints(hash64(gone)), ints())
+    assert len(rows.member_account) == 0
+
+
+# --- two runs, and runs that break off ------------------------------------------------------------------------------
+
+
+def test_a_second_run_at_once_is_told_who_runs_and_the_first_one_ends(world: Store) -> None:
+    told: list[DetectionRunning] = []
+
+    def another(*_: object) -> None:
+        with pytest.raises(DetectionRunning) as caught:
+            detect(world, clock=T + 5 * SECOND)
+        told.append(caught.value)
+
+    Detect(world, JUDGE)(as_of=T, holder="the first", clock=lambda: T, watch=another)
+    assert "the first" in str(told[0])
+    assert len(campaigns(world)) >= len(RINGS)
+    detect(world, clock=T + 6 * SECOND)
+
+
+def test_a_run_that_fails_midway_leaves_nothing_and_frees_its_place(world: Store) -> None:
+    for broken in (KeyboardInterrupt, MemoryError):
+
+        def breaks(*_: object, broken: type[BaseException] = broken) -> None:
+            raise broken
+
+        with pytest.raises(broken):
+            Detect(world, JUDGE)(as_of=T, holder="first", clock=lambda: T, watch=breaks)
+        assert campaigns(world) == {}
+        assert world.last_detection() is None
+    detect(world, clock=T + SECOND)
+    assert len(campaigns(world)) >= len(RINGS)
+
+
+def test_a_run_whose_place_was_taken_records_nothing(world: Store) -> None:
+    """It was silent for over a minute, as on a machine that slept, and wakes up when another has begun."""
+
+    def sleeps(*_: object) -> None:
+        world.begin_detection(T, "the other", T + 2 * MINUTE)
+
+    with pytest.raises(DetectionRunning, match="the other"):
+        Detect(world, JUDGE)(as_of=T, holder="first", clock=lambda: T, watch=sleeps)
+    assert campaigns(world) == {}
+
+
+_STOPS = """
+import sys, time
+from service.app import App
+from service.settings import Settings
+settings = Settings(database_url=sys.argv[1], segments_url=sys.argv[2])
+def stops(*_):
+    print("midway", flush=True)
+    time.sleep(60)
+with App.open(settings, upgrade=False) as app:
+    app.detect(as_of=int(sys.argv[3]), holder="elsewhere", clock=lambda: int(sys.argv[3]), watch=stops)
+"""
+
+
+def broken_off(store: Store, url: str, segments: Path, how: signals.Signals) -> int:
+    """A run in a process of its own that ``how`` reaches when it has linked and not yet recorded; its exit code."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _STOPS, url, str(segments), str(T)], stdout=subprocess.PIPE, cwd=ROOT, env=os.environ
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"midway\n"
+        with pytest.raises(DetectionRunning, match="elsewhere"):
+            detect(store, clock=T + SECOND)
+        process.send_signal(how)
+        return process.wait(30)
+
+
+def test_ctrl_c_frees_the_place_at_once(world: Store, ready_database_url: str, tmp_path: Path) -> None:
+    assert broken_off(world, ready_database_url, tmp_path / "segments", signals.SIGINT) != 0
+    assert campaigns(world) == {}
+    detect(world, clock=T + SECOND)
+    assert len(campaigns(world)) >= len(RINGS)
+
+
+def test_after_a_run_was_killed_the_next_one_works_a_minute_later(
+    world: Store, ready_database_url: str, tmp_path: Path
+) -> None:
+    assert broken_off(world, ready_database_url, tmp_path / "segments", signals.SIGKILL) == -signals.SIGKILL
+    with pytest.raises(DetectionRunning, match="elsewhere"):
+        detect(world, clock=T + 59 * SECOND)
+    assert campaigns(world) == {}
+    detect(world, clock=T + 61 * SECOND)
+    assert len(campaigns(world)) >= len(RINGS)
+
+
+def test_the_moment_of_a_run_is_kept_with_what_it_did(world: Store) -> None:
+    detect(world)
+    last = world.last_detection()
+    assert last is not None
+    assert last[0] == T, rfc3339(last[0])
