@@ -1,0 +1,97 @@
+"""The whole of relearning at one moment: dataset, model, gate, registry, and the model of pairs.
+
+``gatehouse train`` calls it with the clock's time and the backtest with the replay's, so both relearn alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from service.app import App
+from service.domain.enums import Verdict
+from service.domain.errors import UsageError
+from service.domain.records import LabelRecord
+from service.domain.time import rfc3339
+from training.dataset import FRAUD, Dataset, build, verdicts
+from training.pair_model import Learned, train_pair_model
+from training.pipeline import Trained, train
+from training.register import Registered, keep_pairs, register
+
+Progress = Callable[[int, int], None]
+Say = Callable[[str], None]
+
+
+def _quiet(_: str) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What is known at one moment: rows to learn from, and the labels behind them."""
+
+    dataset: Dataset
+    labels: tuple[LabelRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retrained:
+    """A model, what became of it, and what became of the model of pairs."""
+
+    made: Trained
+    registered: Registered
+    pairs: Learned
+
+
+def lesson(app: App, *, as_of: int, seed: int, progress: Progress | None = None) -> Lesson:
+    """What was known at ``as_of`` (microseconds); ``progress`` is told how many rows of how many have their features.
+
+    Raises UsageError where there is nothing to learn from.
+    """
+    labels = tuple(app.store.labels_at(as_of))
+    check_labels(labels, as_of)
+    dataset = build(app.store, labels, as_of=as_of, seed=seed, progress=progress)
+    check_dataset(dataset, as_of)
+    return Lesson(dataset, labels)
+
+
+def retrain(app: App, of: Lesson, *, at: int, promote: str, budget: float, seed: int, say: Say = _quiet) -> Retrained:
+    """Learns from a lesson and registers at the moment ``at`` (microseconds).
+
+    ``promote`` is auto (past the gate), always or never; ``budget`` the friction budget. Never keeps no pair model.
+    """
+    dataset, code_version = of.dataset, version("gatehouse")
+    say(f"learning from {len(dataset.row):,} rows of {len(dataset.accounts):,} accounts")
+    made = train(dataset, seed=seed, budget=budget, origin="trained", created_at=at, code_version=code_version)
+    registered = register(app, made, dataset, of.labels, at=at, promote=promote, budget=budget, seed=seed)
+    say("learning which pairs of accounts are one, from confirmed and refuted campaigns")
+    learned = train_pair_model(app.store, as_of=dataset.as_of, seed=seed, created_at=at, code_version=code_version)
+    return Retrained(made, registered, keep_pairs(app, learned, promote=promote))
+
+
+def check_labels(labels: Sequence[LabelRecord], as_of: int) -> None:
+    """Raises UsageError where there is nothing to learn from."""
+    known = verdicts(labels, as_of).values()
+    if not known:
+        raise UsageError(
+            f"there are no labels to train on: no verdict stands at {rfc3339(as_of)}. Import some with "
+            "`gatehouse labels import FILE`, or give a later --as-of"
+        )
+    if not any(one.fraud for one in known):
+        raise UsageError(
+            f"all {len(known)} verdicts that stand at {rfc3339(as_of)} say {Verdict.LEGITIMATE.value}: a model needs "
+            "fraud to learn from. Label some, or give a later --as-of"
+        )
+
+
+def check_dataset(dataset: Dataset, as_of: int) -> None:
+    """Raises UsageError where the labels say nothing about the accounts that are known."""
+    frauds = int((dataset.accounts.verdict == FRAUD).sum())
+    if frauds == 0:
+        raise UsageError(
+            f"none of the accounts labelled as fraud had signed up by {rfc3339(as_of)}; import their signups with "
+            "`gatehouse import DIR`"
+        )
+    if frauds == len(dataset.accounts):
+        raise UsageError("every known account is labelled as fraud: a model needs others to tell them from")
