@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.thresholds import conformal_threshold, thresholds
+from service.policy.friction import conformal_threshold
+from training.thresholds import thresholds
 
 scores = st.lists(st.floats(0, 1).map(lambda x: round(x, 2)), min_size=1, max_size=60)
 
