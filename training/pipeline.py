@@ -23,6 +23,7 @@ from service.policy.policy import Policy
 from service.policy.rules import CAMPAIGN_RULES, LADDERS, Rule
 from training.calibrate import calibrate
 from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset
+from training.drift import reference_of
 from training.evaluate import (
     by_age,
     by_campaign,
@@ -103,6 +104,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
         policy=policy.to_json(),
         metrics=measured["metrics"],
         gain=fitted.gain(dataset.features),
+        reference=reference_of(dataset, score, held=side != TRAIN).to_json(),
     )
     report = {
         **measured,

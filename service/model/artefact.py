@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,6 +35,7 @@ _TEXTS = (
     "booster_sha256",
 )
 _OBJECTS = ("training", "lightgbm", "calibration", "policy", "metrics", "gain")
+_LATER_OBJECTS = ("reference",)  # manifests from before these were there lack them, and are as good as ever
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class Manifest:
     metrics: Json
     gain: Mapping[str, float]  # total gain of each feature in the booster; one that was never split on has 0
     booster_sha256: str = ""  # filled when written
+    reference: Json = field(default_factory=dict)  # what it learned from, see ``stability``; empty: it does not say
 
     def text(self) -> str:
         """The manifest file's text: sorted JSON with a seal, ending in a newline."""
@@ -65,6 +67,7 @@ class Manifest:
         body: dict[str, object] = {"format": FORMAT, "features": list(self.features)}
         body.update({name: getattr(self, name) for name in _TEXTS})
         body.update({name: dict(getattr(self, name)) for name in _OBJECTS})
+        body.update({name: dict(getattr(self, name)) for name in _LATER_OBJECTS if getattr(self, name)})
         return body
 
     @classmethod
@@ -86,14 +89,15 @@ class Manifest:
         for name in _TEXTS:
             if not isinstance(body.get(name), str):
                 raise ArtefactProblem(f"{where} lacks {name!r}; {_MEND}")
-        for name in _OBJECTS:
-            if not isinstance(body.get(name), dict):
+        later = {name: body.get(name, {}) for name in _LATER_OBJECTS}
+        for name, value in [*((name, body.get(name)) for name in _OBJECTS), *later.items()]:
+            if not isinstance(value, dict):
                 raise ArtefactProblem(f"{where} lacks {name!r}; {_MEND}")
         features = body.get("features")
         if not isinstance(features, list) or not all(isinstance(name, str) for name in features):
             raise ArtefactProblem(f"{where} lacks its list of features; {_MEND}")
         known = {name: body[name] for name in (*_TEXTS, *_OBJECTS)}
-        return cls(features=tuple(features), **known)
+        return cls(features=tuple(features), **known, **later)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from service.domain.errors import ArtefactProblem
 from service.model.artefact import (
     Artefact,
     Manifest,
+    _seal,
     check_fingerprint,
     make_artefact,
     read_artefact,
@@ -123,3 +124,26 @@ def test_a_model_for_other_features_is_refused_with_both_fingerprints(artefact: 
     check_fingerprint(artefact.manifest, "feedfacefeedface")
     with pytest.raises(ArtefactProblem, match=r"feedfacefeedface.*0000000000000000"):
         check_fingerprint(artefact.manifest, "0" * 16)
+
+
+def test_a_manifest_from_before_there_were_references_is_as_good_as_ever(artefact: Artefact) -> None:
+    assert "reference" not in json.loads(artefact.manifest_text)
+    assert Manifest.parse(artefact.manifest_text).reference == {}
+
+
+def test_a_reference_is_kept_and_sealed(artefact: Artefact, tmp_path: Path) -> None:
+    made = make_artefact(replace(artefact.manifest, reference={"ages": [0]}), artefact.booster)
+    write_artefact(made, tmp_path / "m")
+    assert read_artefact(tmp_path / "m").manifest.reference == {"ages": [0]}
+    path = tmp_path / "m" / "manifest.json"
+    path.write_text(path.read_text().replace('"ages": [\n      0', '"ages": [\n      1'))
+    with pytest.raises(ArtefactProblem, match="altered"):
+        read_artefact(tmp_path / "m")
+
+
+def test_a_reference_that_is_no_object_is_refused(artefact: Artefact) -> None:
+    made = make_artefact(artefact.manifest, artefact.booster)
+    body = {**json.loads(made.manifest_text), "reference": [1]}
+    del body["seal"]
+    with pytest.raises(ArtefactProblem, match="lacks 'reference'"):
+        Manifest.parse(json.dumps({**body, "seal": _seal(body)}))

@@ -1,0 +1,71 @@
+"""What a model learned from as a reference, and how far a dataset is from another model's.
+
+Probes of a dataset are what the reference of a model is made of, and what it is compared with when a challenger is
+trained; ``gatehouse doctor`` and a running server compare it with what was really scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.domain.facts import Float64s
+from service.model.stability import SCORE, Drift, Reference, Seen, make_reference, stability
+from training.dataset import Dataset
+
+LEAST_NEW = 300  # accounts that signed up since; with fewer all are compared
+
+Bools = NDArray[np.bool_]
+
+
+def reference_of(dataset: Dataset, score: Float64s, *, held: Bools) -> Reference:
+    """The reference of a model that learned from ``dataset`` and gives its rows ``score``, shape (rows,).
+
+    ``held`` says which rows the booster did not learn from: only their scores are like those of accounts to come.
+    Where there are none, all count.
+    """
+    seen = seen_of(dataset, score, scored=held if held.any() else None)
+    return make_reference(seen, {feature.name for feature in dataset.features if feature.categorical})
+
+
+def seen_of(dataset: Dataset, score: Float64s | None = None, *, scored: Bools | None = None) -> Seen:
+    """The dataset's probes, each for as many as its account stands for; ``score``: a model's, None: nobody's."""
+    of = dataset.accounts
+    return Seen(
+        names=[feature.name for feature in dataset.features],
+        matrix=dataset.matrix,
+        age=dataset.age,
+        account=of.account[dataset.row],
+        weight=of.stands_for[dataset.row],
+        score=score,
+        scored=scored,
+    )
+
+
+def drifted(reference: Reference, dataset: Dataset, score: Float64s | None, *, since: int) -> tuple[Drift, ...]:
+    """How far accounts that signed up after ``since``, when the reference was made, are from it, the farthest first.
+
+    ``score`` are the reference's model's, shape (rows,). Where too few have signed up since, all accounts are compared,
+    but of scores only theirs: the others the model may have learned by heart.
+    """
+    new = (dataset.accounts.created_at > since)[dataset.row]
+    seen = seen_of(dataset, score, scored=new)
+    enough = int((dataset.accounts.created_at > since).sum()) >= LEAST_NEW
+    return stability(reference, seen.part(new) if enough else seen)
+
+
+def told(drift: tuple[Drift, ...], gain: Mapping[str, float]) -> list[dict[str, Any]]:
+    """As in reports: each feature once, at the farther of signups and older accounts, the farthest first.
+
+    ``gain`` of the model that the reference is of; the share of all gain is told, None for the score.
+    """
+    total = sum(gain.values()) or 1.0
+    out: dict[str, dict[str, Any]] = {}
+    for one in drift:
+        share = None if one.feature == SCORE else gain.get(one.feature, 0.0) / total
+        row = {"feature": one.feature, "of": one.of, "psi": one.psi, "bound": one.bound, "alarm": one.alarm}
+        out.setdefault(one.feature, {**row, "accounts": one.accounts, "gain": share})
+    return list(out.values())
