@@ -22,6 +22,7 @@ from service.settings import DEFAULT_DATABASE, Settings
 # LightGBM, the wire and the exports, and took 3 s.
 if TYPE_CHECKING:
     from service.domain.records import ModelRecord
+    from service.policy.exploration import Exploration
     from service.rpc.ports import UseCases
     from service.signals.door import Door
     from service.signals.keyring import Keyring
@@ -103,7 +104,15 @@ class App:
         """The champion; not loaded until ``load_model``."""
         from service.usecases.champion import Models
 
-        return Models(self.store, self.model_directory)
+        return Models(self.store, self.model_directory, self._exploration())
+
+    def _exploration(self) -> Exploration:
+        """The slice let through; its secret follows from the keyring, which every server of an installation has."""
+        from service.policy.exploration import OFF, Exploration
+
+        if not self.settings.explore:
+            return OFF
+        return Exploration(self.settings.explore, self.keyring.derived("exploration"))
 
     def model_directory(self, record: ModelRecord) -> Path:
         """Where a registered model's files are: as recorded, or else in this installation's folder of models."""

@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     two_analysts_above: int = Field(
         100, ge=0, description="a verdict on more members of a campaign than this waits for a second analyst"
     )
+    explore: float = Field(
+        0.005,
+        ge=0,
+        le=0.2,
+        description="share of accounts to challenge or review that is let through to learn about them; 0: none",
+    )
     export_keys: Path | None = Field(
         None,
         description="CSV of key_type, key_hash, text: what exports show for these keys; default: keyed hashes",

@@ -11,6 +11,7 @@ import click
 
 from service.commands.context import MOMENT, Run, command_options, now
 from service.commands.jobs import warn_if_stale
+from training.exploration import explored, outcomes
 from training.report.training_page import write_report
 from training.retrain import lesson, retrain
 
@@ -52,6 +53,7 @@ def train_command(
         warn_if_stale(run, app.store.newest_fact(), as_of, moment)
         with run.progress("features") as advance:
             known = lesson(app, as_of=moment, seed=seed, progress=advance)
+        chances = app.store.chances(moment)
         learned = retrain(app, known, at=now(), promote=promote, budget=budget, seed=seed, say=run.say)
     made, registered = learned.made, learned.registered
     full = {
@@ -61,6 +63,7 @@ def train_command(
         "training": dict(made.artefact.manifest.training),
         "gain": dict(made.artefact.manifest.gain),
         **made.report,
+        "explored": explored(outcomes(known.dataset, made), chances),
         "pair_model": learned.pairs.to_json(),
         "gate": [{name: getattr(one, name) for name in one.__slots__} for one in registered.ruling.compared],
         "seconds": round(time.monotonic() - started, 1),
@@ -76,7 +79,7 @@ def summary(full: dict[str, Any]) -> dict[str, Any]:
     """What ``--json`` prints."""
     about = full["training"]
     counts = {name: about[name] for name in ("as_of", "rows", "accounts", "positives", "legitimate", "campaigns")}
-    kept = ("metrics", "promoted", "why", "thresholds", "warnings", "pair_model", "seconds")
+    kept = ("metrics", "promoted", "why", "thresholds", "warnings", "explored", "pair_model", "seconds")
     return {"model_version": full["model_version"], **counts, **{name: full[name] for name in kept}}
 
 

@@ -94,6 +94,12 @@ def _model(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
             )
             return
         facts["model"] = {"version": champion.version, "origin": champion.origin, "promoted_at": champion.promoted_at}
+        chances = app.store.chances(now())
+        facts["exploration"] = {
+            "share": run.settings.explore,
+            "let_through": int(chances.let_through.sum()),
+            "passed_by": int((~chances.let_through).sum()),
+        }
         try:
             Serving.load(app.model_directory(champion), manifest_sha256=champion.manifest_sha256)
         except ArtefactProblem as error:

@@ -49,6 +49,8 @@ class Assessment:
     degraded: tuple[str, ...] = ()  # sources that could not be read in time
     request_id: str | None = None  # None: made by a job
     request_content: int = 0  # hash of the request as said; tells a repeat from a conflict
+    explored_from: Decision | None = None  # the decision that chance lifted to ``allow``; None: none was lifted
+    propensity: float | None = None  # chance with which the decision was given; None: chance had no say in it
     reasons: tuple[Reason, ...] = field(default=())  # filled for the answer, never stored
 
 

@@ -15,6 +15,7 @@ from binascii import Error as NotBase64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import blake2b
 from pathlib import Path
 from secrets import token_bytes
 
@@ -65,6 +66,10 @@ class Keyring:
             return self.secrets
         outlived = [new.since + LONGEST_WINDOW <= now for new in self.secrets]
         return (self.secrets[0], *(old for old, gone in zip(self.secrets[1:], outlived, strict=False) if not gone))
+
+    def derived(self, purpose: str) -> bytes:
+        """A secret of its own for another purpose; it survives rotation, and tells nothing of what it is made from."""
+        return blake2b(f"gatehouse/{purpose}".encode(), key=self.content[:64], digest_size=SECRET_BYTES).digest()
 
     def rotated(self, now: int, random: Callable[[int], bytes] = token_bytes) -> Keyring:
         """A keyring whose current secret is new since ``now``; secrets that nothing uses any more are left out."""

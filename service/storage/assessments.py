@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.domain.codes import hash64
@@ -21,7 +22,8 @@ from service.storage.tables import assessments
 
 _COLUMNS = (
     "assessment_id, account, account_id, assessed_at, purpose, score, decision, recommended_limit, model_version, "
-    "policy_version, feature_fingerprint, features, links, rules, degraded, campaign_id, request_id, request_content"
+    "policy_version, feature_fingerprint, features, links, rules, degraded, campaign_id, request_id, request_content, "
+    "explored_from, propensity"
 )
 
 
@@ -35,6 +37,15 @@ class LatestDecision:
     score: float
     decision: Decision
     campaign_id: str | None  # None: in no campaign then
+
+
+@dataclass(frozen=True, slots=True)
+class Chances:
+    """Accounts that chance had a say in, by number; shape (n,) each."""
+
+    account: Int64s
+    let_through: NDArray[np.bool_]  # each time it would have been challenged or reviewed
+    rate: NDArray[np.float64]  # chance of that: the least share that was let through at any of those times
 
 
 def insert_assessments(connection: Connection, made: Sequence[Assessment], on_conflict: str = "") -> None:
@@ -58,6 +69,8 @@ def insert_assessments(connection: Connection, made: Sequence[Assessment], on_co
         "campaign_id": [a.campaign_id for a in made],
         "request_id": [a.request_id for a in made],
         "request_content": [a.request_content for a in made],
+        "explored_from": [a.explored_from.value if a.explored_from is not None else None for a in made],
+        "propensity": [a.propensity for a in made],
     }
     insert(connection, assessments, rows, on_conflict)
 
@@ -88,6 +101,8 @@ def _record(row: Row) -> Assessment:
         campaign_id=row[15],
         request_id=row[16],
         request_content=row[17],
+        explored_from=Decision(row[18]) if row[18] is not None else None,
+        propensity=row[19],
     )
 
 
@@ -139,6 +154,24 @@ def latest_decisions(connection: Connection, accounts: Int64s | None, before: in
     parameters = {} if accounts is None else {"accounts": np.unique(accounts)}
     rows = run(connection, sql, before=before, **parameters)
     return {row[0]: LatestDecision(row[0], row[1], row[2], row[3], Decision(row[4]), row[5]) for row in rows}
+
+
+def chances(connection: Connection, as_of: int) -> Chances:
+    """Accounts with an answer by ``as_of`` that chance had a say in.
+
+    Its draw is one for an account's whole life, so it was let through each time where the draw lay below every rate.
+    """
+    sql = (
+        "SELECT account, min(CASE WHEN explored_from IS NULL THEN 0 ELSE 1 END), "
+        "min(CASE WHEN explored_from IS NULL THEN 1 - propensity ELSE propensity END) "
+        "FROM assessments WHERE propensity IS NOT NULL AND assessed_at <= :as_of GROUP BY account ORDER BY account"
+    )
+    rows = run(connection, sql, as_of=as_of)
+    return Chances(
+        np.array([row[0] for row in rows], np.int64),
+        np.array([row[1] == 1 for row in rows], np.bool_),
+        np.array([row[2] for row in rows], np.float64),
+    )
 
 
 def append(connection: Connection, made: Sequence[Assessment]) -> int:

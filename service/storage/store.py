@@ -39,7 +39,7 @@ from service.storage import (
     writing,
 )
 from service.storage.arrivals import Arrival, Outcome
-from service.storage.assessments import LatestDecision
+from service.storage.assessments import Chances, LatestDecision
 from service.storage.bulk import Bulk, bulk
 from service.storage.campaigns import Event
 from service.storage.database import open_database
@@ -379,6 +379,11 @@ class Store:
         """What each account was told last at or before ``before``; those never assessed are absent. None: all."""
         with snapshot(self.engine) as connection:
             return assessments.latest_decisions(connection, accounts, before)
+
+    def chances(self, as_of: int) -> Chances:
+        """Accounts that chance had a say in by ``as_of``: whether it let them through, and how likely that was."""
+        with snapshot(self.engine) as connection:
+            return assessments.chances(connection, as_of)
 
     def append_assessments(self, made: Sequence[Assessment]) -> int:
         """Keeps a job's assessments, durable on return; returns how many were new. A known id is left as it is."""

@@ -362,6 +362,8 @@ assessments = Table(
     Column("campaign_id", Text),
     Column("request_id", Text),
     Column("request_content", I64, nullable=False),
+    Column("explored_from", Text),
+    Column("propensity", Double),
 )
 Index("assessments_by_account", assessments.c.account, assessments.c.assessed_at, assessments.c.assessment_id)
 Index(
@@ -376,6 +378,12 @@ Index(
     assessments.c.campaign_id,
     sqlite_where=text("campaign_id IS NOT NULL"),
     postgresql_where=text("campaign_id IS NOT NULL"),
+)
+Index(
+    "assessments_by_chance",
+    assessments.c.account,
+    sqlite_where=text("propensity IS NOT NULL"),
+    postgresql_where=text("propensity IS NOT NULL"),
 )
 
 models = Table(

@@ -14,7 +14,10 @@ from service.domain.enums import Purpose
 from service.domain.records import Assessment, LinkSummary
 from service.features.campaign import campaign_tie_level
 from service.features.columns import Columns
+from service.policy.exploration import Given, eligible, let_through
+from service.policy.policy import Decided
 from service.tiles.history import History
+from service.tiles.sharing import standing_verdict
 from service.usecases.champion import Serving
 
 
@@ -38,6 +41,7 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     rows, ruled = serving.matrix(columns), serving.ruled_matrix(columns)
     scores = serving.scorer.score(rows)
     decided = serving.decide(scores, rows, ruled)
+    given = _given(serving, decided, columns, history)
     campaigns = campaigns_of(columns, history)
     links = link_summaries(columns, serving.kinds, campaigns)
     policy_version = serving.policy.version  # a hash of all its rules: not for every row
@@ -46,7 +50,7 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     for i in np.flatnonzero(columns.known).tolist():
         one, features = asked[i], stored[i].tobytes()
         made_from = f"{account[i]}/{as_of}/{serving.version}/{policy_version}/{campaigns[i]}/".encode()
-        made_from += features + beside[i].tobytes()
+        made_from += features + beside[i].tobytes() + (b"" if given.explored_from[i] is None else b"/let through")
         out[i] = Assessment(
             assessment_id=str(uuid.uuid4() if one.request_id is not None else _named(made_from)),
             account_id=one.account_id,
@@ -54,7 +58,7 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
             assessed_at=as_of,
             purpose=one.purpose,
             score=float(scores[i]),
-            decision=decided.decision[i],
+            decision=given.decision[i],
             recommended_limit=decided.limit[i],
             model_version=serving.version,
             policy_version=policy_version,
@@ -65,8 +69,22 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
             campaign_id=campaigns[i],
             request_id=one.request_id,
             request_content=one.request_content,
+            explored_from=given.explored_from[i],
+            propensity=given.propensity[i],
         )
     return out
+
+
+def _given(serving: Serving, decided: Decided, columns: Columns, history: History) -> Given:
+    """Decisions with the slice let through that the model is to learn about.
+
+    An account that an analyst called fraud, or a member of a campaign that analysts confirmed, is known already.
+    """
+    may = eligible(serving.exploration, decided.decision)
+    if may.any():
+        fraud = standing_verdict(history.spans, columns.account, columns.as_of)[:, 0] == 1
+        may &= ~fraud & (columns.campaign("confirmed") != 1)
+    return let_through(serving.exploration, decided.decision, columns.account, may)
 
 
 def _named(content: bytes) -> uuid.UUID:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -20,6 +20,7 @@ from service.features.columns import Columns, Int64s
 from service.features.feature import Feature
 from service.features.linkage import KINDS
 from service.model.scorer import Scorer
+from service.policy.exploration import OFF, Exploration
 from service.policy.policy import Decided, Policy, decide
 from service.policy.reasons import explain
 from service.policy.rules import CAMPAIGN_RULES
@@ -53,6 +54,7 @@ class Serving:
     ruled: tuple[Feature, ...]  # what the policy's rules read and the model does not
     kinds: tuple[str, ...]
     signal_names: tuple[str, ...]
+    exploration: Exploration = OFF  # whom chance lets through all the same
 
     @classmethod
     def load(cls, directory: Path, *, manifest_sha256: str | None = None) -> Serving:
@@ -112,9 +114,12 @@ class Models:
 
     KEPT = 4  # models held in memory besides the champion
 
-    def __init__(self, registry: Registry, resolve: Callable[[ModelRecord], Path]) -> None:
+    def __init__(
+        self, registry: Registry, resolve: Callable[[ModelRecord], Path], exploration: Exploration = OFF
+    ) -> None:
         self._registry = registry
         self._resolve = resolve
+        self._exploration = exploration
         self._lock = Lock()
         self._current: Serving | None = None
         self._loaded: dict[str, Serving] = {}
@@ -164,7 +169,8 @@ class Models:
         with self._lock:
             held = self._loaded.get(record.version)
             if held is None:
-                held = Serving.load(self._resolve(record), manifest_sha256=record.manifest_sha256)
+                loaded = Serving.load(self._resolve(record), manifest_sha256=record.manifest_sha256)
+                held = replace(loaded, exploration=self._exploration)
                 while len(self._loaded) >= self.KEPT:
                     self._loaded.pop(next(iter(self._loaded)))
                 self._loaded[record.version] = held

@@ -70,6 +70,8 @@ def assessment_to_wire(record: Assessment) -> scoring_pb2.Assessment:
         purpose=PURPOSES[record.purpose],
         request_id=record.request_id,
         rules=record.rules,
+        explored_from=DECISIONS[record.explored_from] if record.explored_from is not None else None,
+        propensity=record.propensity,
     )
 
 

@@ -23,6 +23,7 @@ from service.domain.time import DAY, HOUR
 from service.features.catalogue import features_for, fingerprint
 from service.model.artefact import Manifest, make_artefact, write_artefact
 from service.model.calibration import Calibration
+from service.policy.exploration import Exploration
 from service.policy.policy import Policy
 from service.rpc.convert.scoring import assessment_to_wire
 from service.signals.door import Door
@@ -250,3 +251,78 @@ def test_the_campaign_is_kept_told_and_explained(desk: Desk) -> None:
     assert all(isinstance(link, scoring_pb2.LinkSummary) for link in wire.links)
     assert answer.reasons[0].code == "policy_rule.campaign_tie"
     assert "campaign" not in answer.reasons[0].customer_text
+
+
+def explore(desk: Desk, rate: float, *thresholds: float) -> None:
+    """From now on this share of whom it may is let through, and where given scores decide, too."""
+    serving = desk.models.current()
+    policy = replace(serving.policy, thresholds=thresholds) if thresholds else serving.policy
+    exploration = Exploration(rate, bytes(range(32)))
+    desk.models._serving = replace(serving, policy=policy, exploration=exploration)
+
+
+ALMOST_ALL, HARDLY_ANY = 1 - 1e-12, 1e-12
+
+
+def test_an_account_that_chance_lets_through_is_allowed_says_so_and_stays_so(desk: Desk) -> None:
+    desk.detect(T)
+    explore(desk, ALMOST_ALL)
+    answer = desk.ask("new", T + 1, device="shared", bin_="40000001")
+    assert said(answer) == (Decision.ALLOW, "c-ring", ("campaign_tie",))
+    assert (answer.explored_from, answer.propensity) == (Decision.CHALLENGE, ALMOST_ALL)
+    assert desk.store.assessment(answer.assessment_id) == answer
+    wire = assessment_to_wire(answer)
+    assert (wire.explored_from, wire.propensity) == (scoring_pb2.DECISION_CHALLENGE, ALMOST_ALL)
+    job = Rescore(desk.store, desk.models)  # type: ignore[arg-type]
+    assert job(as_of=T + 6 * HOUR, changed_since=T).decisions == {Decision.ALLOW: 4}
+    seen = desk.store.chances(T + 6 * HOUR)
+    assert seen.account.tolist() == sorted(hash64(name) for name in (*RING, "new"))
+    assert seen.let_through.all()
+    assert set(seen.rate) == {ALMOST_ALL}
+    assert not len(desk.store.chances(T).account)  # nothing of it was known before
+
+
+def test_an_account_that_chance_passes_by_keeps_its_decision_and_how_likely_that_was(desk: Desk) -> None:
+    desk.detect(T)
+    explore(desk, HARDLY_ANY)
+    allowed = desk.ask("stranger", T + 1, device="own")
+    assert (said(allowed), allowed.explored_from, allowed.propensity) == (NOTHING, None, None)
+    assert not assessment_to_wire(allowed).HasField("propensity")
+    answer = desk.ask("new", T + 1, device="shared", bin_="40000001")
+    assert (answer.decision, answer.explored_from, answer.propensity) == (Decision.CHALLENGE, None, 1 - HARDLY_ANY)
+    seen = desk.store.chances(T + 1)
+    assert seen.account.tolist() == [hash64("new")]
+    assert not seen.let_through.any()
+    assert seen.rate == pytest.approx(HARDLY_ANY, rel=1e-3)
+
+
+def test_chance_lets_nobody_through_who_is_known_as_fraud_held_back_or_kept_out(desk: Desk) -> None:
+    desk.detect(T)
+    desk.store.record_labels([Label("judged", Verdict.FRAUD, T, "ann"), Label("b", Verdict.LEGITIMATE, T, "ann")])
+    desk.ask("judged", T + 1, device="own")
+    for thresholds, decision in (
+        ((0.0, 0.0, math.inf, math.inf), Decision.THROTTLE),
+        ((0.0, 0.0, 0.0, 0.0), Decision.BLOCK),
+    ):
+        explore(desk, ALMOST_ALL, *thresholds)
+        answer = desk.ask("judged", T + 2)
+        assert (answer.decision, answer.propensity) == (decision, None)
+        assert desk.ask("stranger", T + 2, device="other").decision is decision
+    explore(desk, ALMOST_ALL, 0.0, math.inf, math.inf, math.inf)
+    assert desk.ask("stranger", T + 3).explored_from is Decision.CHALLENGE
+    assert desk.ask("judged", T + 3).decision is Decision.CHALLENGE
+    assert desk.ask("a", T + 3).explored_from is Decision.CHALLENGE  # of a campaign that nobody has confirmed
+    desk.review(ReviewAction.CONFIRM, T + HOUR, "c")
+    answer = desk.ask("a", T + HOUR)
+    assert (answer.decision, answer.explored_from, answer.propensity) == (Decision.REVIEW, None, None)
+
+
+def test_a_job_run_again_with_more_let_through_records_whose_decision_that_changes(desk: Desk) -> None:
+    desk.detect(T)
+    explore(desk, HARDLY_ANY)
+    job = Rescore(desk.store, desk.models)  # type: ignore[arg-type]
+    assert job(as_of=T + 1).decisions == {Decision.CHALLENGE: 3}
+    explore(desk, ALMOST_ALL)
+    assert job(as_of=T + 1).changed == 3
+    kept = desk.store.assessments_of("a", page_size=9, page_token="").items
+    assert {each.decision for each in kept if each.assessed_at == T + 1} == {Decision.CHALLENGE, Decision.ALLOW}

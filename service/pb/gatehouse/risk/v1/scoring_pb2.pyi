@@ -207,6 +207,8 @@ class Assessment(_message.Message):
     PURPOSE_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     RULES_FIELD_NUMBER: _builtins.int
+    EXPLORED_FROM_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
     assessment_id: _builtins.str
     """Id under which it is kept."""
     account_id: _builtins.str
@@ -231,6 +233,12 @@ class Assessment(_message.Message):
     """Why it was made."""
     request_id: _builtins.str
     """Id of the request that asked; absent where a job of the server's own did."""
+    explored_from: Global___Decision.ValueType
+    """What the decision would have been (CHALLENGE or REVIEW), where chance let the account through so that a model can
+    learn about accounts that it refuses; absent where it was not let through.
+    """
+    propensity: _builtins.float
+    """Chance with which this decision was given; absent where chance had no say in it."""
     @_builtins.property
     def assessed_at(self) -> _timestamp_pb2.Timestamp:
         """The moment that it is as of: nothing learned later was used."""
@@ -271,19 +279,29 @@ class Assessment(_message.Message):
         purpose: Global___Purpose.ValueType = ...,
         request_id: _builtins.str | None = ...,
         rules: _abc.Iterable[_builtins.str] | None = ...,
+        explored_from: Global___Decision.ValueType | None = ...,
+        propensity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_campaign_id", b"_campaign_id", "_recommended_limit", b"_recommended_limit", "_request_id", b"_request_id", "assessed_at", b"assessed_at", "campaign_id", b"campaign_id", "recommended_limit", b"recommended_limit", "request_id", b"request_id"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_campaign_id", b"_campaign_id", "_explored_from", b"_explored_from", "_propensity", b"_propensity", "_recommended_limit", b"_recommended_limit", "_request_id", b"_request_id", "assessed_at", b"assessed_at", "campaign_id", b"campaign_id", "explored_from", b"explored_from", "propensity", b"propensity", "recommended_limit", b"recommended_limit", "request_id", b"request_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_campaign_id", b"_campaign_id", "_recommended_limit", b"_recommended_limit", "_request_id", b"_request_id", "account_id", b"account_id", "assessed_at", b"assessed_at", "assessment_id", b"assessment_id", "campaign_id", b"campaign_id", "decision", b"decision", "degraded", b"degraded", "degraded_sources", b"degraded_sources", "feature_fingerprint", b"feature_fingerprint", "links", b"links", "model_version", b"model_version", "policy_version", b"policy_version", "purpose", b"purpose", "reasons", b"reasons", "recommended_limit", b"recommended_limit", "request_id", b"request_id", "rules", b"rules", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_campaign_id", b"_campaign_id", "_explored_from", b"_explored_from", "_propensity", b"_propensity", "_recommended_limit", b"_recommended_limit", "_request_id", b"_request_id", "account_id", b"account_id", "assessed_at", b"assessed_at", "assessment_id", b"assessment_id", "campaign_id", b"campaign_id", "decision", b"decision", "degraded", b"degraded", "degraded_sources", b"degraded_sources", "explored_from", b"explored_from", "feature_fingerprint", b"feature_fingerprint", "links", b"links", "model_version", b"model_version", "policy_version", b"policy_version", "propensity", b"propensity", "purpose", b"purpose", "reasons", b"reasons", "recommended_limit", b"recommended_limit", "request_id", b"request_id", "rules", b"rules", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__campaign_id: _TypeAlias = _typing.Literal["campaign_id"]  # noqa: Y015
     _WhichOneofArgType__campaign_id: _TypeAlias = _typing.Literal["_campaign_id", b"_campaign_id"]  # noqa: Y015
+    _WhichOneofReturnType__explored_from: _TypeAlias = _typing.Literal["explored_from"]  # noqa: Y015
+    _WhichOneofArgType__explored_from: _TypeAlias = _typing.Literal["_explored_from", b"_explored_from"]  # noqa: Y015
+    _WhichOneofReturnType__propensity: _TypeAlias = _typing.Literal["propensity"]  # noqa: Y015
+    _WhichOneofArgType__propensity: _TypeAlias = _typing.Literal["_propensity", b"_propensity"]  # noqa: Y015
     _WhichOneofReturnType__recommended_limit: _TypeAlias = _typing.Literal["recommended_limit"]  # noqa: Y015
     _WhichOneofArgType__recommended_limit: _TypeAlias = _typing.Literal["_recommended_limit", b"_recommended_limit"]  # noqa: Y015
     _WhichOneofReturnType__request_id: _TypeAlias = _typing.Literal["request_id"]  # noqa: Y015
     _WhichOneofArgType__request_id: _TypeAlias = _typing.Literal["_request_id", b"_request_id"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__campaign_id) -> _WhichOneofReturnType__campaign_id | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__explored_from) -> _WhichOneofReturnType__explored_from | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__recommended_limit) -> _WhichOneofReturnType__recommended_limit | None: ...
     @_typing.overload
