@@ -12,6 +12,8 @@ import click
 from service.commands.context import MOMENT, Run, command_options, now
 from service.commands.jobs import warn_if_stale
 from training.exploration import explored, outcomes
+from training.register import champion_scores
+from training.report.measured import measured
 from training.report.training_page import write_report
 from training.retrain import lesson, retrain
 
@@ -54,8 +56,13 @@ def train_command(
         with run.progress("features") as advance:
             known = lesson(app, as_of=moment, seed=seed, progress=advance)
         chances = app.store.chances(moment)
+        before = app.store.champion()
         learned = retrain(app, known, at=now(), promote=promote, budget=budget, seed=seed, say=run.say)
-    made, registered = learned.made, learned.registered
+        made, registered = learned.made, learned.registered
+        drawn = {}
+        if report is not None:
+            rival = champion_scores(app, before, known.dataset, made)
+            drawn = measured(app.store, known.dataset, known.labels, made, rival, seed=seed)
     full = {
         "model_version": made.artefact.manifest.version,
         "promoted": registered.promoted,
@@ -63,6 +70,7 @@ def train_command(
         "training": dict(made.artefact.manifest.training),
         "gain": dict(made.artefact.manifest.gain),
         **made.report,
+        **drawn,
         "explored": explored(outcomes(known.dataset, made), chances),
         "pair_model": learned.pairs.to_json(),
         "gate": [{name: getattr(one, name) for name in one.__slots__} for one in registered.ruling.compared],
