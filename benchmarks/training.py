@@ -26,7 +26,7 @@ from service.model.scorer import Scorer
 from service.policy.policy import Policy, levels
 from service.settings import Settings
 from service.usecases.import_directory import Counts, import_directory
-from training.dataset import FRAUD, Dataset, build
+from training.dataset import AGES, FRAUD, Dataset, build
 from training.evaluate import figures, highest_of
 from training.pipeline import Trained, train
 from training.silence import campaign_share
@@ -100,7 +100,7 @@ def leaks(dataset: Dataset, truth: np.ndarray) -> None:
     fraud = truth[dataset.row].astype(float)
     alone = []
     for i, feature in enumerate(dataset.features):
-        for age in np.unique(dataset.age):
+        for age in AGES.values():
             of = dataset.age == age
             column = dataset.matrix[of, i].astype(np.float64)
             known = ~np.isnan(column)

@@ -1,9 +1,13 @@
 """Rows to learn from: (account, as_of) probes, each with what was known at its own moment, and a label as known at T.
 
-Features come through the one fold that serves, so nothing learned after a probe's moment can be in its row. A verdict
-counts from when it was learned until its retraction was; a fraud's probes end when its verdict is known, since nobody
-asks about an account that is judged, and a model that met its own confirmation would only learn to repeat it.
+Probes are at fixed ages, and at the moment before analysts decided (``training/confirmation.py``). Features come
+through the one fold that serves, so nothing learned after a probe's moment can be in its row. A verdict counts from
+when it was learned until its retraction was; a fraud's probes end when its verdict is known, since nobody asks about an
+account that is judged, and a model that met its own confirmation would only learn to repeat it.
 Legitimate and unlabelled accounts stay in use, and so do their probes.
+
+Memory is bounded by the number of accounts that are learned from: of more, a sample stands for all
+(``training/sampling.py``). Whoever trains many times in one process gives ``build`` the same ``ProbeCache``.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.codes import hash64, mix64
+from service.domain.codes import hash64
 from service.domain.enums import Verdict
 from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.records import LabelRecord
@@ -26,11 +30,17 @@ from service.features.catalogue import RULED, features_for, matrix
 from service.features.custom import PREFIX as SIGNAL
 from service.features.feature import Feature
 from service.features.linkage import KINDS
+from service.tiles.fold import expand
 from service.tiles.history import History
+from training.confirmation import NEVER, ages_before_confirmation
+from training.probe_cache import ProbeCache, Rows
+from training.sampling import sampled, sampled_campaigns
 
 AGES: dict[str, int] = {"signup": 0, "1h": HOUR, "1d": DAY, "3d": 3 * DAY, "7d": 7 * DAY, "30d": 30 * DAY}
-MOST_UNLABELLED = 45_000  # accounts; more are sampled by a hash of their number, and each then stands for several
-ROWS_AT_ONCE = 500_000
+MOST_UNLABELLED = 45_000  # accounts; of more a sample is drawn, and each then stands for several
+MOST_LABELLED = 30_000  # the same, of each verdict
+ROWS_AT_ONCE = 200_000  # tile and link rows of a chunk of accounts; a chunk's columns take 10 kB a probe meanwhile
+OTHER_AGE = -1  # stands for the ages at which accounts are asked about before a confirmation
 LINK = "link."  # names of features of the customer's own link kinds begin so
 
 FRAUD, LEGITIMATE, UNLABELLED = 1, 0, -1
@@ -91,6 +101,11 @@ class Dataset:
         return self.matrix[:, [feature.name for feature in self.features].index(name)].astype(np.float64)
 
     @property
+    def fixed_age(self) -> Int64s:
+        """``age`` where it is one of ``AGES``, else OTHER_AGE."""
+        return np.where(np.isin(self.age, list(AGES.values())), self.age, OTHER_AGE)
+
+    @property
     def fingerprint(self) -> str:
         """A short hash of everything that is learned from."""
         digest = sha256()
@@ -142,45 +157,77 @@ def build(
     as_of: int,
     seed: int,
     most_unlabelled: int = MOST_UNLABELLED,
+    most_labelled: int = MOST_LABELLED,
     progress: Callable[[int, int], None] | None = None,
+    cache: ProbeCache | None = None,
 ) -> Dataset:
     """The dataset as it was known at ``as_of``; reads histories of the chosen accounts only, a chunk at a time.
 
     A customer's own signal or link kind that tells no row from another makes no feature.
     It may have come after ``as_of``.
+
+    Where several datasets are built of one store in one process, give all of them the same ``cache``
+    (``ProbeCache(store)``): rows of moments that were settled by an earlier build are taken from it, and the dataset is
+    the same to the byte as without. Its matrix is then read-only.
     """
     known = verdicts(labels, as_of)
-    accounts = _choose(source, known, as_of, seed, most_unlabelled)
-    signals, kinds = sorted(source.names("signal").values()), sorted(source.names("kind").values())
-    features = features_for(signals, kinds)
+    accounts = _choose(source, known, as_of, seed, (most_unlabelled, most_labelled))
+    own = sorted(source.names("signal").values()), sorted(source.names("kind").values())
+    features = features_for(*own)
     row, age = probes(accounts, as_of)
-    starts = np.searchsorted(row, np.arange(len(accounts) + 1))
-    out = np.empty((len(row), len(features)), np.float32)
-    ruled = np.empty((len(row), len(RULED)), np.float32)
-    filled, there = 0, np.zeros(len(row), bool)
-    for history in source.histories(rows=ROWS_AT_ONCE, accounts=accounts.account):
-        place = np.searchsorted(accounts.account, history.account)
-        of = np.concatenate([np.arange(starts[i], starts[i + 1]) for i in place]) if len(place) else row[:0]
-        learned = np.repeat(history.learned_at, starts[place + 1] - starts[place])
-        # a signup that came live was not known before it arrived, and nobody asked before
-        at = np.maximum(accounts.created_at[row[of]] + age[of], learned)
-        there[of] = at <= as_of
-        known_then = columns(history, accounts.account[row[of]], at, kinds=(*KINDS, *kinds), signal_names=signals)
-        out[of], ruled[of] = matrix(known_then, features), matrix(known_then, RULED)
-        filled += len(of)
-        if progress is not None:
-            progress(filled, len(row))
-    if filled != len(row):
-        raise RuntimeError(f"the store gave histories for {filled} of {len(row)} rows")
+    asked = Rows(
+        accounts.account[row],
+        age,
+        accounts.created_at[row] + age,
+        np.empty((len(row), len(features)), np.float32),
+        np.empty((len(row), len(RULED)), np.float32),
+    )
+    _fill(source, asked, as_of, features, own, cache, progress)
+    there = asked.at <= as_of  # a signup that came live was not known before it arrived, and nobody asked before
     if not there.all():
         accounts, row, age = _without(accounts, row[there], age[there])
-        out, ruled = out[there], ruled[there]
-    own = np.array([feature.name.startswith((SIGNAL, LINK)) for feature in features])
-    told = ~own
-    told[own] = _varies(out[:, own])
+    out = asked.matrix if there.all() else asked.matrix[there]
+    ruled = asked.ruled if there.all() else asked.ruled[there]
+    of_customers = np.array([feature.name.startswith((SIGNAL, LINK)) for feature in features])
+    told = ~of_customers
+    told[of_customers] = _varies(out[:, of_customers])
     if not told.all():
         out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
     return Dataset(as_of, features, accounts, row, age, out, ruled, sum(one.overturned for one in known.values()))
+
+
+def _fill(
+    source: Source,
+    asked: Rows,
+    as_of: int,
+    features: tuple[Feature, ...],
+    own: tuple[list[str], list[str]],
+    cache: ProbeCache | None,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Fills in the rows of ``asked``, which are by account, from ``cache`` or else from their histories."""
+    missing = np.arange(len(asked.at))
+    if cache is not None:
+        cache.begin(as_of, tuple(feature.name for feature in features))
+        missing = cache.fill(asked)
+    filled = len(asked.at) - len(missing)
+    signals, kinds = own
+    whose, start = np.unique(asked.account[missing], return_index=True)
+    start = np.append(start, len(missing))
+    for history in source.histories(rows=ROWS_AT_ONCE, accounts=whose):
+        place = np.searchsorted(whose, history.account)
+        of = missing[expand(start[place], start[place + 1])[1]]
+        learned = np.repeat(history.learned_at, start[place + 1] - start[place])
+        asked.at[of] = np.maximum(asked.at[of], learned)
+        known_then = columns(history, asked.account[of], asked.at[of], kinds=(*KINDS, *kinds), signal_names=signals)
+        asked.matrix[of], asked.ruled[of] = matrix(known_then, features), matrix(known_then, RULED)
+        filled += len(of)
+        if progress is not None:
+            progress(filled, len(asked.at))
+    if filled != len(asked.at):
+        raise RuntimeError(f"the store gave histories for {filled} of {len(asked.at)} rows")
+    if cache is not None:
+        cache.keep(asked)
 
 
 def _varies(rows: Float32s) -> NDArray[np.bool_]:
@@ -207,41 +254,50 @@ def _without(accounts: Accounts, row: Int64s, age: Int64s) -> tuple[Accounts, In
 
 
 def probes(accounts: Accounts, as_of: int) -> tuple[Int64s, Int64s]:
-    """(place of account, age) of every probe: at each of ``AGES`` that lies by ``as_of``, for fraud until its verdict.
+    """(place of account, age) of every probe, in that order: at each of ``AGES`` and before the confirmation.
 
-    The signup's own probe is always there, even where the verdict came in the same second.
+    Only those that lie by ``as_of``, for fraud before its verdict. The signup's own probe is always there, even where
+    the verdict came in the same second.
     """
-    ages = np.fromiter(AGES.values(), np.int64)
+    fraud = accounts.verdict == FRAUD
+    confirmed = ages_before_confirmation(
+        accounts.account, accounts.created_at, fraud, accounts.learned_at, accounts.group, as_of
+    )
+    ages = np.tile(np.fromiter(AGES.values(), np.int64), (len(accounts), 1))
+    ages = np.sort(np.concatenate([ages, confirmed[:, None]], axis=1), axis=1)
     at = accounts.created_at[:, None] + ages
-    until = np.where(accounts.verdict == FRAUD, accounts.learned_at - 1, as_of)
-    there = (at <= np.minimum(until, as_of)[:, None]) | (ages == 0)
+    until = np.where(fraud, accounts.learned_at - 1, as_of)
+    there = (ages != NEVER) & ((at <= np.minimum(until, as_of)[:, None]) | (ages == 0))
+    there[:, 1:] &= ages[:, 1:] != ages[:, :-1]
     row, which = np.nonzero(there)
-    return row.astype(np.int64), ages[which]
+    return row.astype(np.int64), ages[row, which]
 
 
-def _choose(source: Source, known: dict[int, Known], as_of: int, seed: int, most_unlabelled: int) -> Accounts:
+def _choose(source: Source, known: dict[int, Known], as_of: int, seed: int, most: tuple[int, int]) -> Accounts:
     account, created_at = source.signups_between(-(2**62), as_of + 1)
     order = np.argsort(account)
     account, created_at = account[order], created_at[order]
-    labelled = np.isin(account, np.fromiter(known, np.int64, len(known)))
-    silent = int((~labelled).sum())
-    stands_for = np.ones(len(account))
-    if silent > most_unlabelled:
-        rank = mix64(account ^ np.int64(seed))
-        limit = np.partition(rank[~labelled], most_unlabelled - 1)[most_unlabelled - 1]
-        chosen = labelled | (rank <= limit)
-        stands_for[~labelled] = silent / most_unlabelled
-        account, created_at, labelled, stands_for = (x[chosen] for x in (account, created_at, labelled, stands_for))
-    found = [known.get(int(number)) for number in account]
-    campaign = tuple(one.campaign if one else None for one in found)
+    judged = np.sort(np.fromiter(known, np.int64, len(known)))
+    judged = judged[np.isin(judged, account)]
+    verdict = np.full(len(account), UNLABELLED, np.int8)
+    group = account.copy()
+    where = np.searchsorted(account, judged)
+    for place, number in zip(where.tolist(), judged.tolist(), strict=True):
+        verdict[place], group[place] = int(known[number].fraud), _group(number, known[number].campaign)
+    drawn, stands_for = np.zeros(len(account), bool), np.ones(len(account))
+    for of, at_most in ((UNLABELLED, most[0]), (LEGITIMATE, most[1]), (FRAUD, most[1])):
+        mine = verdict == of
+        some = sampled_campaigns(account[mine], group[mine], at_most, seed) if of == FRAUD else None
+        drawn[mine], stands_for[mine] = some or sampled(account[mine], at_most, seed)
+    found = [known.get(number) for number in account[drawn].tolist()]
     return Accounts(
-        account=account,
-        created_at=created_at,
-        verdict=np.array([UNLABELLED if one is None else int(one.fraud) for one in found], np.int8),
+        account=account[drawn],
+        created_at=created_at[drawn],
+        verdict=verdict[drawn],
         learned_at=np.array([one.learned_at if one else 0 for one in found], np.int64),
-        group=np.array([_group(int(number), name) for number, name in zip(account, campaign, strict=True)], np.int64),
-        campaign=campaign,
-        stands_for=stands_for,
+        group=group[drawn],
+        campaign=tuple(one.campaign if one else None for one in found),
+        stands_for=stands_for[drawn],
     )
 
 

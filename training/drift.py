@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from service.domain.facts import Float64s
 from service.model.stability import SCORE, Drift, Reference, Seen, make_reference, stability
-from training.dataset import Dataset
+from training.dataset import OTHER_AGE, Dataset
 
 LEAST_NEW = 300  # accounts that signed up since; with fewer all are compared
 
@@ -27,7 +27,7 @@ def reference_of(dataset: Dataset, score: Float64s, *, held: Bools) -> Reference
     ``held`` says which rows the booster did not learn from: only their scores are like those of accounts to come.
     Where there are none, all count.
     """
-    seen = seen_of(dataset, score, scored=held if held.any() else None)
+    seen = seen_of(dataset, score, scored=held if held.any() else None).part(dataset.fixed_age != OTHER_AGE)
     return make_reference(seen, {feature.name for feature in dataset.features if feature.categorical})
 
 
@@ -54,7 +54,8 @@ def drifted(reference: Reference, dataset: Dataset, score: Float64s | None, *, s
     new = (dataset.accounts.created_at > since)[dataset.row]
     seen = seen_of(dataset, score, scored=new)
     enough = int((dataset.accounts.created_at > since).sum()) >= LEAST_NEW
-    return stability(reference, seen.part(new) if enough else seen)
+    fixed = dataset.fixed_age != OTHER_AGE
+    return stability(reference, seen.part(new & fixed) if enough else seen.part(fixed))
 
 
 def told(drift: tuple[Drift, ...], gain: Mapping[str, float]) -> list[dict[str, Any]]:

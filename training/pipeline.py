@@ -22,7 +22,7 @@ from service.model.calibration import Calibration
 from service.policy.policy import Policy
 from service.policy.rules import CAMPAIGN_RULES, LADDERS, Rule
 from training.calibrate import calibrate
-from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset
+from training.dataset import AGES, FRAUD, LEGITIMATE, OTHER_AGE, UNLABELLED, Dataset
 from training.drift import reference_of
 from training.evaluate import (
     by_age,
@@ -42,6 +42,7 @@ from training.thresholds import Threshold, thresholds
 LEAST_LEGITIMATE = 100  # labelled accounts on the test side for its headline figures to be theirs alone
 LEAST_FRAUD = 20
 RULES_PART = 0.25  # of the friction budget that all rules together may use on legitimate accounts
+AGE_NAMES = {**{age: name for name, age in AGES.items()}, OTHER_AGE: "before confirmation"}
 
 Bools = NDArray[np.bool_]
 
@@ -61,7 +62,7 @@ class Trained:
 def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at: int, code_version: str) -> Trained:
     """Learns from ``dataset``. The caller has made sure that there are both verdicts, or unlabelled accounts."""
     accounts, verdict = dataset.accounts, dataset.accounts.verdict
-    share = campaign_share(accounts.group)
+    share = campaign_share(accounts.group, accounts.stands_for)
     sides = split(accounts.created_at, accounts.group, np.where(verdict == FRAUD, share, 0.0), seed=seed)
     side = sides.side[dataset.row]
     silence = weigh_silence(dataset, sides, share, seed)
@@ -254,9 +255,7 @@ def _measure(
         "metrics": metrics,
         "metrics_unlabelled_as_legitimate": figures(score[on], fraud[on], counts[on]),
         "metrics_unlabelled_weighed": figures(score[on], silence.hidden[on], counts[on]),
-        "by_age": by_age(
-            score[head], fraud[head], counts[head], dataset.age[head], {age: name for name, age in AGES.items()}
-        ),
+        "by_age": by_age(score[head], fraud[head], counts[head], dataset.fixed_age[head], AGE_NAMES),
         "by_campaign": per_campaign,
         "calibration_table": table,
     }

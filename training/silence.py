@@ -29,10 +29,14 @@ class Silence:
     delays: Delays
 
 
-def campaign_share(group: Int64s) -> Float64s:
-    """1 / sqrt(size) of each account's group: a campaign of 900 weighs as three of 100, not as nine. Shape (n,)."""
-    _, place, size = np.unique(group, return_inverse=True, return_counts=True)
-    out: Float64s = 1.0 / np.sqrt(size[place])
+def campaign_share(group: Int64s, stands_for: Float64s | None = None) -> Float64s:
+    """1 / sqrt(size) of each account's group: a campaign of 900 weighs as three of 100, not as nine. Shape (n,).
+
+    An account that stands for several counts as so many in its group's size, and weighs as much as they together.
+    """
+    _, place = np.unique(group, return_inverse=True)
+    mass = np.ones(len(group)) if stands_for is None else stands_for
+    out: Float64s = mass / np.sqrt(np.bincount(place, mass)[place]) if len(group) else mass
     return out
 
 
@@ -41,7 +45,7 @@ def weigh_silence(dataset: Dataset, sides: Split, share: Float64s, seed: int) ->
     accounts = dataset.accounts
     fraud = accounts.verdict == FRAUD
     delays = verdict_delays(accounts.created_at[fraud], accounts.learned_at[fraud], dataset.as_of)
-    weight = accounts.stands_for * np.where(fraud, share / share[fraud].mean() if fraud.any() else 1.0, 1.0)
+    weight = np.where(fraud, share / share[fraud].mean() if fraud.any() else 1.0, accounts.stands_for)
     per_row = (weight / np.bincount(dataset.row, minlength=len(accounts)))[dataset.row]
     rows = FitRows(dataset.matrix, fraud[dataset.row], per_row, accounts.group[dataset.row])
     learned = sides.on(TRAIN)

@@ -48,6 +48,7 @@ from service.storage.database import writing as transaction
 from service.storage.histories import histories
 from service.storage.labels import CampaignRow, LabelOutcome
 from service.storage.memory import Memory
+from service.storage.past import past, settled_until
 from service.storage.schema import ensure, upgrade
 from service.storage.segments import Segments
 from service.storage.sql import Int64s
@@ -132,6 +133,17 @@ class Store:
                 accounts = touched if accounts is None else np.intersect1d(touched, accounts)
             wanted = None if accounts is None else np.unique(accounts)
             yield from histories(connection, self._memory, rows, wanted)
+
+    def past(self, as_of: int) -> tuple[int, str]:
+        """A moment up to ``as_of``, and a short text of all that is stored of the time before it.
+
+        The same text at another time, asked for that moment: columns as of earlier moments are what they were. It
+        differs once a fact of then has come late, an account was erased or a span was written anew; it may also
+        differ where nothing that counts did. Reads every table once (0.1 s at 12,000 accounts).
+        """
+        until = settled_until(as_of)
+        with snapshot(self.engine) as connection:
+            return until, past(connection, until)
 
     def ping(self) -> None:
         """Raises DatabaseProblem where the database does not answer."""

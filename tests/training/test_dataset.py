@@ -17,6 +17,7 @@ from service.features.catalogue import RULED
 from service.storage.arrivals import Arrival
 from service.storage.store import Store, open_store
 from tests.factories import NOON, make_own_links, make_signals, make_signups, make_usage
+from training.confirmation import ages_before_confirmation
 from training.dataset import AGES, FRAUD, LEGITIMATE, UNLABELLED, Dataset, build, verdicts
 
 T = NOON + 40 * DAY
@@ -76,8 +77,68 @@ def test_each_probe_knows_what_was_known_at_its_moment_and_nothing_later(store: 
 def test_a_frauds_probes_end_with_its_verdict_and_a_legitimate_accounts_do_not(store: Store) -> None:
     a_world(store)
     dataset = built(store)
-    assert dataset.age[rows_of(dataset, "two")].tolist() == [0, HOUR, DAY, 3 * DAY]  # verdict at the age of 4 days
-    assert dataset.age[rows_of(dataset, "three")].tolist() == list(AGES.values())
+    before = 4 * DAY - 1  # its verdict comes at the age of 4 days
+    assert dataset.age[rows_of(dataset, "two")].tolist() == [0, HOUR, DAY, 3 * DAY, before]
+    assert dataset.age[rows_of(dataset, "three")].tolist() == sorted([*AGES.values(), before])
+
+
+def a_campaign(store: Store) -> None:
+    """Three members of one campaign on one device, the first confirmed on day 5, and one who came after that."""
+    names = ["a", "b", "c", "late"]
+    made = [(name, NOON + i * DAY) for i, name in enumerate(names[:3])] + [("late", NOON + 6 * DAY)]
+    links = [(name, "device", 77, at) for name, at in made]
+    honest = [(f"h{i}", NOON + i * HOUR) for i in range(40)]
+    store.write([Arrival(None, signups=make_signups([*made, *honest], links))])
+    told = [NOON + 5 * DAY, NOON + 9 * DAY, NOON + 12 * DAY, NOON + 9 * DAY]
+    store.record_labels(
+        [label(name, Verdict.FRAUD, at, campaign_id="c-1") for name, at in zip(names, told, strict=True)]
+    )
+
+
+def test_members_are_asked_about_the_moment_before_their_campaign_was_confirmed(store: Store) -> None:
+    a_campaign(store)
+    dataset = built(store)
+    before = {name: 5 * DAY - i * DAY - 1 for i, name in enumerate("abc")}
+    for name, age in before.items():
+        assert age in dataset.age[rows_of(dataset, name)]
+        assert value(dataset, name, age, "device_fraud") == 0.0  # nothing of the confirmation is known yet
+        assert value(dataset, name, age, "campaign_confirmed") == 0.0
+        assert value(dataset, name, age, "device_others_life") == 2.0
+    assert value(dataset, "b", 7 * DAY, "device_fraud") == 1.0  # and a probe of the same account after it knows
+    assert 3 * DAY - 1 in dataset.age[rows_of(dataset, "late")]  # who came later: before its own verdict
+
+
+def test_an_odd_age_is_no_sign_of_fraud_since_others_are_asked_at_the_same_ages(store: Store) -> None:
+    a_campaign(store)
+    dataset = built(store)
+    odd = ~np.isin(dataset.age, list(AGES.values()))
+    fraud = dataset.accounts.verdict[dataset.row] == FRAUD
+    assert odd[~fraud].sum() == 40  # each of them once
+    assert set(dataset.age[odd & ~fraud].tolist()) <= set(dataset.age[odd & fraud].tolist())
+
+
+def test_whose_age_an_account_is_asked_at_hardly_changes_when_another_campaign_is_confirmed() -> None:
+    n, day = 4_000, DAY
+    account = np.random.default_rng(2).integers(-(2**60), 2**60, n)
+    created = np.zeros(n, np.int64)
+    fraud = np.arange(n) < 40
+    learned = np.where(fraud, (1 + np.arange(n)) * day, 0)
+    ages = ages_before_confirmation(account, created, fraud, learned, account, 90 * day)
+    more = np.arange(n) < 41
+    again = ages_before_confirmation(
+        account, created, more, np.where(more, 41 * day, 0) * (~fraud) + learned, account, 90 * day
+    )
+    assert 0.005 < (ages[41:] != again[41:]).mean() < 0.06
+    assert (ages[:40] == again[:40]).all()
+    assert len(np.unique(ages[41:])) == 40
+
+
+def test_a_label_dated_before_its_account_leaves_the_signups_own_probe(store: Store) -> None:
+    store.write([Arrival(None, signups=make_signups([("early", NOON + 9 * DAY), ("other", NOON)]))])
+    store.record_labels([label("early", Verdict.FRAUD, NOON)])
+    dataset = built(store)
+    assert dataset.age[rows_of(dataset, "early")].tolist() == [0]
+    assert (dataset.age >= 0).all()
 
 
 def test_no_probe_lies_after_the_moment_that_is_trained_for(store: Store) -> None:
