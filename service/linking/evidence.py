@@ -141,7 +141,7 @@ def evidence(base: Ground, group: Int64s, which: int, known: Known, work: Work) 
         families=tuple((name, float(nats)) for name, nats in zip(FAMILIES, left, strict=True) if nats > 0),
         counter_evidence=_against(base, known, member, which, shared, work),
         typical_accounts=tuple(known.accounts.account[typical].tolist()),
-        edges=_edges(known, tied, typical),
+        edges=_edges(known, member, tied, typical),
         as_of=known.accounts.as_of,
     )
 
@@ -193,7 +193,7 @@ def _expected(base: Ground, member: Int64s, key: Int64s, others: Int64s) -> Floa
     seen = base.seen
     kind = seen.kind[key]
     mine = seen.shown[:, member].astype(np.float64)
-    everywhere = (others + 1.0) / np.maximum(seen.shown.sum(axis=1) - mine.sum(axis=1), 1.0)[kind]
+    everywhere = (others + 1.0) / np.maximum(base.in_country.sum(axis=1) - mine.sum(axis=1), 1.0)[kind]
     everywhere = np.minimum(everywhere, 1.0)
     who, place = _outside(base, member, key)
     at_home = _there(base.country, base.in_country, member, mine, who, place)
@@ -319,25 +319,25 @@ def _within(ties: Ties, group: Int64s, which: int) -> Ties:
     return Ties(ties.left[inside], ties.right[inside], ties.families[inside])
 
 
-def _pull(known: Known, tied: Ties) -> Float64s:
-    """(n,) nats that tie each account to others of the group."""
-    n = len(known.accounts.account)
-    strength = tied.strength
-    return np.asarray(np.bincount(tied.left, strength, n) + np.bincount(tied.right, strength, n), np.float64)
+def _pull(member: Int64s, tied: Ties) -> Float64s:
+    """(members,) nats that tie each to others of the group; both ends of all ties are members."""
+    size, strength = len(member), tied.strength
+    ends = (np.searchsorted(member, tied.left), np.searchsorted(member, tied.right))
+    return np.asarray(sum(np.bincount(end, strength, size) for end in ends), np.float64)
 
 
 def _typical(known: Known, member: Int64s, tied: Ties) -> Int64s:
     surely = np.nan_to_num(known.membership[member].astype(np.float64), nan=-1.0)
-    order = np.lexsort((known.accounts.account[member], -_pull(known, tied)[member], -surely))
+    order = np.lexsort((known.accounts.account[member], -_pull(member, tied), -surely))
     return member[order[:TYPICAL]]
 
 
-def _edges(known: Known, tied: Ties, typical: Int64s) -> tuple[tuple[int, int, float, str], ...]:
+def _edges(known: Known, member: Int64s, tied: Ties, typical: Int64s) -> tuple[tuple[int, int, float, str], ...]:
     """The strongest ties among the typical members and those who are tied most."""
-    account, pull = known.accounts.account, _pull(known, tied)
-    pull[typical] = np.inf
+    account, pull = known.accounts.account, _pull(member, tied)
+    pull[np.searchsorted(member, typical)] = np.inf
     drawn = np.flatnonzero(pull > 0)
-    drawn = drawn[np.lexsort((account[drawn], -pull[drawn]))][:PICTURED]
+    drawn = member[drawn[np.lexsort((account[member[drawn]], -pull[drawn]))][:PICTURED]]
     shown = np.isin(tied.left, drawn) & np.isin(tied.right, drawn)
     left, right, families = tied.left[shown], tied.right[shown], tied.families[shown]
     strength = families.sum(axis=1)

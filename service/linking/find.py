@@ -52,10 +52,10 @@ def find(
     """
     weight = surprise(seen, accounts.country)
     left, right = candidates(seen, weight, seed)
-    tied = ties(seen, weight, left, right)
+    tied = ties(seen, weight, left, right, TIED if pair_model is None else 0.0)
     strength = tied.strength if pair_model is None else pair_model.strength(tied, accounts, TIED)
     strong = strength >= TIED
-    tied = Ties(left[strong], right[strong], tied.families[strong])
+    tied = Ties(tied.left[strong], tied.right[strong], tied.families[strong])
     group = communities(seen.n, tied.left, tied.right, strength[strong] - TIED + 1.0, seed)
     group = _promising(seen, weight, compact(group, SMALLEST), accounts)
     known = standing >= 0

@@ -51,14 +51,16 @@ def at_the_door(seen: Sightings, surprise: Float64s) -> tuple[Sightings, Float64
     return door, surprise[rows]
 
 
-def leads(seen: Sightings, surprise: Float64s, group: Int64s, which: int) -> CampaignKeys:
+def leads(seen: Sightings, surprise: Float64s, group: Int64s, which: int, rows: Int64s | None = None) -> CampaignKeys:
     """The keys that speak for belonging to group ``which``, the heaviest first; ``group`` is (n,), -1: none.
 
-    ``surprise`` is (rows,) of ``seen``. The weight is log P(key | campaign) / P(key | rest) of a newcomer that shows
-    one key of the kind: the share that the key has of all that members showed of its kind, against its share elsewhere.
-    A member with forty addresses makes none of them typical.
+    ``surprise`` is (rows,) of ``seen``; ``rows`` are those of the group's members, ascending, None: not known yet. The
+    weight is log P(key | campaign) / P(key | rest) of a newcomer that shows one key of the kind: the share that the key
+    has of all that members showed of its kind, against its share elsewhere. A member with forty addresses makes
+    none of them typical.
     """
-    rows = np.flatnonzero(group[seen.account] == which)
+    if rows is None:
+        rows = np.flatnonzero(group[seen.account] == which)
     rows = rows[np.array([shown_at_the_door(kind) for kind in seen.kinds], bool)[seen.kind[seen.key[rows]]]]
     rows = rows[counted(seen.key[rows]) >= 2]
     key, place, members = np.unique(seen.key[rows], return_inverse=True, return_counts=True)

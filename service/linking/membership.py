@@ -14,7 +14,7 @@ import numpy as np
 from service.domain.facts import Float64s, Int64s
 from service.linking.communities import compact
 from service.linking.families import PROMPT, by_family, families_of
-from service.linking.sightings import Sightings, summed
+from service.linking.sightings import Bools, Sightings, summed
 
 JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
 KEY_CAP = 6.0  # nats that one key says at most
@@ -22,6 +22,7 @@ SMALLEST = 4  # accounts; fewer are no campaign
 PRIOR = 2.0  # accounts' worth of chance that a group's rates lean on
 ENRICHED = 0.5  # nats, below which a key says nothing for a group
 PROMPT_FLOOR = -6.0  # nats that not sharing a campaign's prompts takes away at most
+_ROUNDING = 1e-6  # nats that sums in another order may differ by, and more
 SAME = 0.35  # share of its own nats that a group must find in another one to be part of it
 
 
@@ -77,8 +78,15 @@ def group_keys(seen: Sightings, surprise: Float64s, group: Int64s) -> GroupKeys:
     return GroupKeys(owner[order], key[order], members[order], size)
 
 
-def fits(seen: Sightings, surprise: Float64s, group: Int64s) -> Fits:
-    """How well every account fits every group that it shares a telling key with; ``group`` of shape (n,), -1: none."""
+def fits(
+    seen: Sightings, surprise: Float64s, group: Int64s, least: float = -np.inf, whole: Bools | None = None
+) -> Fits:
+    """How well every account fits every group that it shares a telling key with; ``group`` of shape (n,), -1: none.
+
+    Rows that cannot reach ``least`` nats are left out, but for accounts that are ``whole``, shape (n,): one public
+    prompt ties half of all accounts to a campaign a little, a million rows of fifty thousand accounts, and a hundredth
+    of them matters.
+    """
     keys = group_keys(seen, surprise, group)
     groups = len(keys.size)
     row, entry = _meet(seen, keys)
@@ -96,14 +104,21 @@ def fits(seen: Sightings, surprise: Float64s, group: Int64s) -> Fits:
     kind = seen.kind[seen.key[row]][order]
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
     pair = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(code))))
-    width = len(seen.kinds)
-    # Numbers of one kind lie together: by_family goes through them kind by kind.
-    per_kind = summed(kind * len(start) + pair, nats, width * len(start)).reshape(width, -1).T
     who, of = code[start] // max(groups, 1), code[start] % max(groups, 1)
-    families = by_family(per_kind, seen.kinds)
     is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
     shared = np.bincount(pair[is_prompt], minlength=len(start)).astype(np.float64)
     work = _prompt_work(seen, who, of, shared, group[who] == of, groups)
+    # Caps and families only take away from the sum over all keys.
+    wanted = summed(pair, nats, len(start)) >= least - _ROUNDING
+    if whole is not None:
+        wanted |= whole[who]
+    mine = wanted[pair]
+    pair, kind, nats = (np.cumsum(wanted) - 1)[pair[mine]], kind[mine], nats[mine]
+    who, of, work = who[wanted], of[wanted], work[wanted]
+    width = len(seen.kinds)
+    # Numbers of one kind lie together: by_family goes through them kind by kind.
+    per_kind = summed(kind * len(who) + pair, nats, width * len(who)).reshape(width, -1).T
+    families = by_family(per_kind, seen.kinds)
     families[:, PROMPT] = np.maximum(np.minimum(families[:, PROMPT], work), PROMPT_FLOOR)
     return Fits(who, of, families, per_kind, keys.size)
 
@@ -143,7 +158,7 @@ def _prompt_work(
 
 def assign(seen: Sightings, surprise: Float64s, group: Int64s, join: float = JOIN) -> Int64s:
     """Each account to the group that it fits best, -1 where none reaches ``join``; small groups dissolve."""
-    found = fits(seen, surprise, group)
+    found = fits(seen, surprise, group, join)
     nats = found.nats
     enough = np.flatnonzero(nats >= join)
     order = enough[np.lexsort((found.group[enough], nats[enough], found.account[enough]))]
@@ -156,7 +171,7 @@ def assign(seen: Sightings, surprise: Float64s, group: Int64s, join: float = JOI
 
 def rejoin(seen: Sightings, surprise: Float64s, group: Int64s) -> Int64s:
     """Parts of one campaign put together: groups whose members find in each other what they have among themselves."""
-    found = fits(seen, surprise, group)
+    found = fits(seen, surprise, group, np.inf, whole=group >= 0)
     groups = len(found.size)
     if groups < 2:
         return group

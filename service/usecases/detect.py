@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from threading import Event, Thread
 from typing import Protocol
 
@@ -25,11 +26,11 @@ from service.linking.judge import DETECTED, SUSPECTED, Judge
 from service.linking.leads import at_the_door, leads
 from service.linking.membership import JOIN, Fits, fits
 from service.linking.pair_model import PairModel
-from service.linking.sightings import summed
+from service.linking.pairs import NO_TIES, Ties
 from service.linking.traits import traits
 from service.tiles.history import FRAUD
 from service.usecases.judged import Verdicts, judge_now
-from service.usecases.observe import Facts, Observed, Observer
+from service.usecases.observe import Facts, Observed, Observer, Usage
 
 SEED = 20260422
 STAYS = 0.5  # score, below which a detected campaign is a suspicion again
@@ -246,18 +247,8 @@ def _campaigns(
     place = regrouped(list(chosen), accounts.account)
     if not chosen:
         return []
-    belongs = fits(found.seen, found.surprise, place)
-    usage = observed.usage
-    of_usage = place[usage.account]
-    used = of_usage >= 0
-    exchanges = np.bincount(of_usage[used], minlength=len(chosen))
-    tokens_in = summed(of_usage[used], np.maximum(usage.tokens_in[used], 0), len(chosen))
-    tokens_out = summed(of_usage[used], np.maximum(usage.tokens_out[used], 0), len(chosen))
-    work = Work(
-        usage.account[used].astype(np.int64),
-        usage.happened[used],
-        np.maximum(usage.tokens_in[used], 0).astype(np.int64) + np.maximum(usage.tokens_out[used], 0),
-    )
+    belongs = fits(found.seen, found.surprise, place, np.inf, whole=place >= 0)
+    used = _used(observed.usage, place, len(chosen))
     week = accounts.created // WEEK
     plan = np.nan_to_num(observed.profile[:, PROFILE_INDEX["plan"]], nan=-1.0).astype(np.int64)
     base = ground(found.seen, accounts.country, plan, week)
@@ -266,16 +257,19 @@ def _campaigns(
         accounts=accounts,
         membership=membership,
         honest=np.isin(accounts.account, legitimate),
-        ties=found.ties,
+        ties=NO_TIES,  # of a campaign each has its own
         traits=traits(found.seen, found.surprise, place, accounts),
     )
+    tied = _tied_within(found.ties, place, len(chosen))
     door = at_the_door(found.seen, found.surprise)
+    shown = _by_campaign(place[door[0].account], len(chosen))
     out = []
     for number, (each, i) in enumerate(zip(chosen, kept, strict=True)):
         members = np.flatnonzero(place == number)
         score = scores[i]
         state = _state(score, each, standing)
-        why = evidence(base, place, number, known, work)
+        work = used[number]
+        why = evidence(base, place, number, replace(known, ties=tied[number]), work.done())
         created = accounts.created[members]
         # Whom labels named before they signed up, or who signed up after the moment looked at, stays a member.
         absent = np.setdiff1d(each.accounts, accounts.account[members])
@@ -287,10 +281,10 @@ def _campaigns(
             score=score,
             state=state,
             evidence=why,
-            keys=leads(*door, place, number),
-            exchanges=int(exchanges[number]),
-            input_tokens=int(tokens_in[number]),
-            output_tokens=int(tokens_out[number]),
+            keys=leads(*door, place, number, shown[number]),
+            exchanges=len(work.account),
+            input_tokens=int(work.tokens_in.sum()),
+            output_tokens=int(work.tokens_out.sum()),
             first_signup_at=int(created.min()) if len(created) else None,
             last_signup_at=int(created.max()) if len(created) else None,
             merged_from=each.merged_from,
@@ -298,6 +292,49 @@ def _campaigns(
         )
         out.append(campaign)
     return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Used:
+    """What a campaign's members used; one element an exchange."""
+
+    account: Int64s  # place of the account
+    happened: Int64s
+    tokens_in: Int64s  # 0: not said
+    tokens_out: Int64s
+
+    def done(self) -> Work:
+        """The same, as evidence wants it."""
+        return Work(self.account, self.happened, self.tokens_in + self.tokens_out)
+
+
+def _used(usage: Usage, place: Int64s, campaigns: int) -> list[_Used]:
+    """What was used by the members of each campaign; ``place`` is (n,), -1: of none. All exchanges are seen once."""
+    mine = usage.of(place >= 0)
+    return [
+        _Used(
+            mine.account[some].astype(np.int64),
+            mine.happened[some],
+            np.maximum(mine.tokens_in[some], 0).astype(np.int64),
+            np.maximum(mine.tokens_out[some], 0).astype(np.int64),
+        )
+        for some in _by_campaign(place[mine.account], campaigns)
+    ]
+
+
+def _tied_within(ties: Ties, place: Int64s, campaigns: int) -> list[Ties]:
+    """The ties between two members of each campaign; ``place`` is (n,), -1: of none."""
+    of = place[ties.left]
+    inside = _by_campaign(np.where(of == place[ties.right], of, -1), campaigns)
+    return [Ties(ties.left[some], ties.right[some], ties.families[some]) for some in inside]
+
+
+def _by_campaign(of: Int64s, campaigns: int) -> list[Int64s]:
+    """For each campaign the rows that are ``of`` it, ascending; -1: of none."""
+    rows = np.flatnonzero(of >= 0)
+    rows = rows[np.argsort(of[rows], kind="stable")]
+    first = np.searchsorted(of[rows], np.arange(campaigns + 1))
+    return [rows[low:high] for low, high in pairwise(first.tolist())]
 
 
 def _score(each: Matched, found: Found, standing: Standing) -> float:

@@ -25,7 +25,7 @@ from service.linking.accounts import Accounts
 from service.linking.derived import Shown, Signups, as_rows, derived_rows
 from service.linking.habits import Keys, habit_rows
 from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend
-from service.linking.sightings import Rows, Sightings, prompt_rows, sightings
+from service.linking.sightings import Bools, Rows, Sightings, prompt_rows, sightings
 
 LOOKBACK = 60 * DAY  # raw usage that a run looks at
 HABITS = 30 * DAY  # of which habits are made of so much
@@ -57,8 +57,13 @@ class Usage:
 
     account: Int32s  # place among the accounts
     happened: Int64s
-    tokens_in: Int32s
+    tokens_in: Int32s  # -1: not said
     tokens_out: Int32s
+
+    def of(self, wanted: Bools) -> Usage:
+        """The exchanges of some accounts; ``wanted`` is (n,)."""
+        rows = np.flatnonzero(wanted[self.account])
+        return Usage(self.account[rows], self.happened[rows], self.tokens_in[rows], self.tokens_out[rows])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -89,6 +89,23 @@ def test_what_an_account_shows_itself_does_not_speak_for_its_own_membership() ->
     assert assign(world.seen, world.surprise, group_of(np.append(RING, hermit)))[hermit] == -1
 
 
+@pytest.mark.parametrize("least", [-5.0, 0.0, 3.0, JOIN, 40.0])
+def test_leaving_out_rows_that_cannot_reach_enough_changes_nothing_of_the_others(least: float) -> None:
+    world = among_strangers(*work(RING), *pools(RING, IP, 5), planted(np.arange(0, 900, 2), PROMPT_KIND, KEY))
+    group = group_of(RING[:20], RING[20:])
+    every = fits(world.seen, world.surprise, group)
+    whole = np.arange(N) % 7 == 0
+    some = fits(world.seen, world.surprise, group, least, whole)
+    code = every.account * 2 + every.group
+    at = np.searchsorted(code, some.account * 2 + some.group)
+    for name in ("account", "group", "families", "kinds"):
+        np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[at])
+    must = (every.nats >= least) | whole[every.account]
+    assert np.isin(code[must], code[at]).all()
+    if least > 0:
+        assert len(some.account) < len(every.account)
+
+
 def test_a_key_of_one_member_alone_is_no_key_of_the_group() -> None:
     world = among_strangers(planted(np.array([RING[0], 3]), CARD, KEY), planted(RING[:2], IP, KEY))
     keys = group_keys(world.seen, world.surprise, group_of(RING))

@@ -125,6 +125,19 @@ def test_a_tie_is_the_mean_of_both_surprises_over_shared_keys_by_family(
     assert (found.strength <= PAIRED_FAMILIES * FAMILY_PAIR_CAP).all()
 
 
+@given(shown_sets, st.integers(0, 2**32), st.floats(0.5, 30))
+def test_leaving_out_pairs_that_cannot_come_to_enough_changes_nothing_of_the_others(
+    shown: set[tuple[int, int, int]], seed: int, least: float
+) -> None:
+    seen = world_of(shown).seen
+    says = np.random.default_rng(seed).uniform(0, 8, len(seen.key))
+    left, right = np.triu_indices(seen.n, 1)
+    every, some = ties(seen, says, left, right), ties(seen, says, left, right, least)
+    at = np.searchsorted(left * seen.n + right, some.left * seen.n + some.right)
+    np.testing.assert_array_equal(some.families, every.families[at])
+    assert np.isin(np.flatnonzero(every.strength >= least), at).all()
+
+
 def test_many_keys_that_say_little_tie_nobody() -> None:
     seen = keys_of(4, keys=300).seen
     assert ties(seen, telling(seen, SLACK), np.array([0]), np.array([1])).strength.tolist() == [0.0]
