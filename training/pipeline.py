@@ -35,7 +35,7 @@ from training.evaluate import (
 )
 from training.fit import FitRows, Fitted, fit
 from training.gate import Basis, Held
-from training.silence import Silence, campaign_share, weigh_silence
+from training.silence import Silence, campaign_share, learning_weight, weigh_silence
 from training.splits import CALIBRATION, TEST, TRAIN, Split, split
 from training.thresholds import Threshold, thresholds
 
@@ -67,7 +67,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
     side = sides.side[dataset.row]
     silence = weigh_silence(dataset, sides, share, seed)
     member = _membership(dataset)
-    weight = _learning_weight(dataset, silence, share, member)
+    weight = learning_weight(dataset, silence, share, member)
     rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
     learned = side == TRAIN
     fitted = fit(rows.part(learned), dataset.features, seed=seed)
@@ -140,21 +140,6 @@ def _membership(dataset: Dataset) -> Float64s:
     score = np.where(dataset.column("campaign_confirmed") == 1, 1.0, dataset.column("campaign_score"))
     chance = np.nan_to_num(score, nan=1.0) * np.nan_to_num(dataset.column("campaign_membership"), nan=1.0)
     return np.where(dataset.accounts.verdict[dataset.row] == UNLABELLED, chance, 0.0)
-
-
-def _learning_weight(dataset: Dataset, silence: Silence, share: Float64s, member: Float64s) -> Float64s:
-    """Weights of rows: an account's probes share its one weight, a campaign's members share its square root.
-
-    A silent member of a detected campaign is no example of an honest account.
-    """
-    fraud = dataset.accounts.verdict == FRAUD
-    mean = float(share[fraud].mean()) if fraud.any() else 1.0
-    of_account = np.where(fraud, share / mean, dataset.accounts.stands_for)
-    per_row = (of_account / np.bincount(dataset.row, minlength=len(of_account)))[dataset.row]
-    out: Float64s = per_row * np.where(
-        fraud[dataset.row], 1.0, (1.0 - silence.hidden - silence.pardoned) * (1.0 - member)
-    )
-    return out
 
 
 def _policy(

@@ -76,3 +76,19 @@ def weigh_silence(dataset: Dataset, sides: Split, share: Float64s, seed: int) ->
         ever=ever,
         delays=delays,
     )
+
+
+def learning_weight(dataset: Dataset, silence: Silence, share: Float64s, member: Float64s) -> Float64s:
+    """Weights of rows: an account's probes share its one weight, a campaign's members share its square root.
+
+    ``member`` is each row's chance of belonging to a detected campaign: a silent member of one is no example of an
+    honest account.
+    """
+    fraud = dataset.accounts.verdict == FRAUD
+    mean = float(share[fraud].mean()) if fraud.any() else 1.0
+    of_account = np.where(fraud, share / mean, dataset.accounts.stands_for)
+    per_row = (of_account / np.bincount(dataset.row, minlength=len(of_account)))[dataset.row]
+    out: Float64s = per_row * np.where(
+        fraud[dataset.row], 1.0, (1.0 - silence.hidden - silence.pardoned) * (1.0 - member)
+    )
+    return out
