@@ -79,6 +79,15 @@ class Accounts:
 
 
 @dataclass(frozen=True, slots=True)
+class Oddities:
+    """What is odd about the verdicts in force; accounts."""
+
+    unknown: int = 0  # no signup of theirs is known by then: nothing is learned of them, and their labels stay
+    contradicted: int = 0  # both verdicts stand; the one decided last counts
+    early: int = 0  # judged before they signed up: only their signup's own probe is there
+
+
+@dataclass(frozen=True, slots=True)
 class Dataset:
     """Probes in order of (account, as_of); shape (n,) each, and (n, features)."""
 
@@ -90,6 +99,7 @@ class Dataset:
     matrix: Float32s
     ruled: Float32s  # (n, RULED): what rules read and no model learns from
     overturned: int  # frauds that an analyst once called legitimate: how much that word is worth
+    odd: Oddities = Oddities()
 
     def only(self, kept: NDArray[np.bool_]) -> Dataset:
         """The same rows with some of the features."""
@@ -124,6 +134,7 @@ class Known:
     learned_at: int
     campaign: str | None
     overturned: bool  # fraud now, and at some time called legitimate
+    contradicted: bool = False  # a label of the other verdict stands as well
 
 
 def verdicts(labels: Iterable[LabelRecord], as_of: int) -> dict[int, Known]:
@@ -146,7 +157,13 @@ def verdicts(labels: Iterable[LabelRecord], as_of: int) -> dict[int, Known]:
         fraud = in_order[-1].verdict is Verdict.FRAUD
         named = [one.campaign_id for one in in_order if one.verdict is Verdict.FRAUD and one.campaign_id]
         learned = min(one.learned_at for one in in_order if one.verdict is in_order[-1].verdict)
-        out[account] = Known(fraud, learned, named[-1] if fraud and named else None, fraud and account in pardoned)
+        out[account] = Known(
+            fraud=fraud,
+            learned_at=learned,
+            campaign=named[-1] if fraud and named else None,
+            overturned=fraud and account in pardoned,
+            contradicted=len({one.verdict for one in of}) > 1,
+        )
     return out
 
 
@@ -171,7 +188,7 @@ def build(
     the same to the byte as without. Its matrix is then read-only.
     """
     known = verdicts(labels, as_of)
-    accounts = _choose(source, known, as_of, seed, (most_unlabelled, most_labelled))
+    accounts, odd = _choose(source, known, as_of, seed, (most_unlabelled, most_labelled))
     own = sorted(source.names("signal").values()), sorted(source.names("kind").values())
     features = features_for(*own)
     row, age = probes(accounts, as_of)
@@ -193,7 +210,8 @@ def build(
     told[of_customers] = _varies(out[:, of_customers])
     if not told.all():
         out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
-    return Dataset(as_of, features, accounts, row, age, out, ruled, sum(one.overturned for one in known.values()))
+    overturned = sum(one.overturned for one in known.values())
+    return Dataset(as_of, features, accounts, row, age, out, ruled, overturned, odd)
 
 
 def _fill(
@@ -273,7 +291,9 @@ def probes(accounts: Accounts, as_of: int) -> tuple[Int64s, Int64s]:
     return row.astype(np.int64), ages[row, which]
 
 
-def _choose(source: Source, known: dict[int, Known], as_of: int, seed: int, most: tuple[int, int]) -> Accounts:
+def _choose(
+    source: Source, known: dict[int, Known], as_of: int, seed: int, most: tuple[int, int]
+) -> tuple[Accounts, Oddities]:
     account, created_at = source.signups_between(-(2**62), as_of + 1)
     order = np.argsort(account)
     account, created_at = account[order], created_at[order]
@@ -290,7 +310,13 @@ def _choose(source: Source, known: dict[int, Known], as_of: int, seed: int, most
         some = sampled_campaigns(account[mine], group[mine], at_most, seed) if of == FRAUD else None
         drawn[mine], stands_for[mine] = some or sampled(account[mine], at_most, seed)
     found = [known.get(number) for number in account[drawn].tolist()]
-    return Accounts(
+    of_judged = [known[number] for number in judged.tolist()]
+    odd = Oddities(
+        unknown=len(known) - len(judged),
+        contradicted=sum(one.contradicted for one in of_judged),
+        early=sum(one.learned_at < at for one, at in zip(of_judged, created_at[where].tolist(), strict=True)),
+    )
+    chosen = Accounts(
         account=account[drawn],
         created_at=created_at[drawn],
         verdict=verdict[drawn],
@@ -299,6 +325,7 @@ def _choose(source: Source, known: dict[int, Known], as_of: int, seed: int, most
         campaign=tuple(one.campaign if one else None for one in found),
         stands_for=stands_for[drawn],
     )
+    return chosen, odd
 
 
 def _group(account: int, campaign: str | None) -> int:

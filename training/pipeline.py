@@ -266,6 +266,9 @@ def _about(dataset: Dataset, sides: Split, silence: Silence, seed: int, budget: 
         "unlabelled": int((verdict == UNLABELLED).sum()),
         "campaigns": len({name for name in accounts.campaign if name}),
         "overturned": dataset.overturned,
+        "labels_of_unknown_accounts": dataset.odd.unknown,
+        "contradicted": dataset.odd.contradicted,
+        "judged_before_signup": dataset.odd.early,
         "frauds_ever_labelled": silence.ever,
         "verdict_delay_90_days": silence.delays.quantile(0.9) / 86_400e6,
         "split_by": sides.by,
@@ -294,6 +297,16 @@ def _tried(fitted: Fitted, i: int) -> dict[str, object]:
     }
 
 
+def _odd_labels(dataset: Dataset) -> list[str]:
+    odd = dataset.odd
+    told = (
+        (odd.unknown, "under a verdict that have not signed up", "nothing is learned of them, and their labels stay"),
+        (odd.contradicted, "called fraud by one label and legitimate by another", "the one decided last counts"),
+        (odd.early, "judged before they signed up", "only their signup is learned from"),
+    )
+    return [f"accounts {whose}: {count:,} ({what})" for count, whose, what in told if count]
+
+
 def _warnings(dataset: Dataset, sides: Split, made: tuple[Threshold, ...]) -> list[str]:
     out = []
     verdict = dataset.accounts.verdict
@@ -304,6 +317,9 @@ def _warnings(dataset: Dataset, sides: Split, made: tuple[Threshold, ...]) -> li
             f"no threshold for {', '.join(infinite)}: {held} held-out accounts that are not fraud are too few for a "
             f"friction budget of {made[0].budget:g}; these decisions are left to rules"
         )
+    out += _odd_labels(dataset)
+    if len({name for name in dataset.accounts.campaign if name}) == 1:
+        out.append("all labelled campaigns are one: what is learned of it may say nothing of the next")
     if sides.by == "hash":
         out.append("all accounts or all frauds share too few creation times to split by time; they were split by hash")
     if not (verdict == LEGITIMATE).any():

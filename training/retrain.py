@@ -17,6 +17,7 @@ from service.domain.time import rfc3339
 from training.dataset import FRAUD, Dataset, build, verdicts
 from training.pair_model import Learned, train_pair_model
 from training.pipeline import Trained, train
+from training.probe_cache import ProbeCache
 from training.register import Registered, keep_pairs, register
 
 Progress = Callable[[int, int], None]
@@ -44,14 +45,17 @@ class Retrained:
     pairs: Learned
 
 
-def lesson(app: App, *, as_of: int, seed: int, progress: Progress | None = None) -> Lesson:
+def lesson(
+    app: App, *, as_of: int, seed: int, progress: Progress | None = None, cache: ProbeCache | None = None
+) -> Lesson:
     """What was known at ``as_of`` (microseconds); ``progress`` is told how many rows of how many have their features.
 
-    Raises UsageError where there is nothing to learn from.
+    Whoever asks for several in one process gives all of them the same ``cache``, ``ProbeCache(app.store)``: see
+    ``dataset.build``. Raises UsageError where there is nothing to learn from.
     """
     labels = tuple(app.store.labels_at(as_of))
     check_labels(labels, as_of)
-    dataset = build(app.store, labels, as_of=as_of, seed=seed, progress=progress)
+    dataset = build(app.store, labels, as_of=as_of, seed=seed, progress=progress, cache=cache)
     check_dataset(dataset, as_of)
     return Lesson(dataset, labels)
 
@@ -73,6 +77,11 @@ def retrain(app: App, of: Lesson, *, at: int, promote: str, budget: float, seed:
 def check_labels(labels: Sequence[LabelRecord], as_of: int) -> None:
     """Raises UsageError where there is nothing to learn from."""
     known = verdicts(labels, as_of).values()
+    if not known and labels:
+        raise UsageError(
+            f"there are no labels to train on: all {len(labels)} labels that were known at {rfc3339(as_of)} had been "
+            "taken back. They are kept; import others with `gatehouse labels import FILE`, or give another --as-of"
+        )
     if not known:
         raise UsageError(
             f"there are no labels to train on: no verdict stands at {rfc3339(as_of)}. Import some with "
