@@ -39,6 +39,7 @@ def seen_of(dataset: Dataset, score: Float64s | None = None, *, scored: Bools | 
         matrix=dataset.matrix,
         age=dataset.age,
         account=of.account[dataset.row],
+        created=of.created_at[dataset.row],
         weight=of.stands_for[dataset.row],
         score=score,
         scored=scored,

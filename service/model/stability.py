@@ -2,12 +2,18 @@
 
 The index is the sum over bins of (a - e) * ln(a / e), where e is a bin's share in the reference and a its share now
 (Lewis, "An Introduction to Credit Scoring", 1992; it is the symmetric divergence of Kullback and Leibler, 1951). Its
-usual reading (Siddiqi, "Credit Risk Scorecards", 2006): below 0.1 nothing changed, from 0.25 on the population is
-another one. That reading knows no sample size: two samples of one law, of n and m accounts, show an index of about
-(1/n + 1/m) times chi-square with (bins - 1) degrees of freedom (Yurdakul, "Statistical Properties of Population
-Stability Index", Western Michigan University, 2018), so that a hundred accounts in ten bins show 0.1 by chance alone.
-Here an index is an alarm where it is beyond 0.25 and what such samples show on average, and beyond what chance shows
-once in ``1 / CHANCE`` times over all that is compared together.
+usual reading (Siddiqi, "Credit Risk Scorecards", 2006): below 0.1 nothing changed, up to 0.25 something did, from there
+on the population is another one. That reading knows no sample size: two samples of one law, of n and m accounts, show
+an index of about (1/n + 1/m) times chi-square with (bins - 1) degrees of freedom (Yurdakul, "Statistical Properties of
+Population Stability Index", Western Michigan University, 2018), so that a hundred accounts in ten bins show 0.1 by
+chance alone. Here an index is an alarm where it is beyond 0.1 and what such samples show on average, and beyond what
+chance shows once in ``1 / CHANCE`` times over all that is compared together.
+
+Chance is not all that moves a feature. The share of fraud on a mail provider that a third of all accounts use is one
+number for all of them, and counts of neighbours grow with the house: in worlds drawn by one law such features were at
+1.8. So training also measures how far each feature wandered by itself: its index between each fifth of the accounts, in
+order of signup, and the other four. Up to ``MARGIN`` times the farthest is no news to a model that met it while it
+learned; of 30 worlds by one law, one in six raised an alarm without the margin, and none with it.
 
 Like is compared with like. A signup has no usage yet, and an account looked at after a week is not one of a month: rows
 are told apart by the account's age, each age at which training looked is a stratum, and the reference is mixed as
@@ -16,8 +22,8 @@ the rows at hand are. A row of an age at which training never looked is compared
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -35,9 +41,12 @@ CATEGORIES = 20  # codes that are bins of their own; the rest, and all rarer tha
 RARE = 0.005
 SCORE_TAIL = (0.95, 0.99)  # where decisions are made; a tenth of the accounts is far more than are ever touched
 
-LEVEL = 0.25  # of the index, for an alarm
+LEVEL = 0.1  # of the index, for an alarm: something changed
+ANOTHER = 0.25  # the population is another one
 CHANCE = 0.01  # an alarm by chance among all that is compared together, if accounts are independent
 LEAST = 100  # accounts; fewer say nothing
+STRETCHES = 5  # of accounts in order of signup, between which training looks how far a feature wanders by itself
+MARGIN = 2.0
 AT_SIGNUP = 5 * MINUTE  # an account this young is looked at because it signs up
 NEAR = 1.25  # an account is as old as a probe of training if its age is within this factor
 
@@ -53,6 +62,7 @@ class Seen:
     matrix: Float32s  # NaN: unknown
     age: Int64s  # microseconds from the account's signup to the row
     account: Int64s  # rows of one account are one observation, not several
+    created: Int64s  # when the account signed up
     weight: Float64s  # how many rows each stands for
     score: Float64s | None = None  # calibrated, by the model that the reference is of; None: not scored by it
     scored: NDArray[np.bool_] | None = None  # whose ``score`` counts; None: all
@@ -64,6 +74,7 @@ class Seen:
             self.matrix[of],
             self.age[of],
             self.account[of],
+            self.created[of],
             self.weight[of],
             None if self.score is None else self.score[of],
             None if self.scored is None else self.scored[of],
@@ -82,6 +93,7 @@ class Bins:
     categories: bool
     shares: tuple[tuple[float, ...], ...]  # (ages, bins); zeros where nobody was seen at that age
     accounts: tuple[float, ...]  # (ages,): independent accounts that the shares are of (Kish, 1965)
+    wander: Mapping[str, float]  # of SIGNUP and LATER, the index that training itself met, less what chance explains
 
     def __len__(self) -> int:
         return len(self.cuts) + 2
@@ -102,6 +114,7 @@ class Bins:
             "categories": self.categories,
             "shares": [" ".join(f"{share:.5g}" for share in row) for row in self.shares],
             "accounts": list(self.accounts),
+            "wander": dict(self.wander),
         }
 
     @classmethod
@@ -112,6 +125,7 @@ class Bins:
             bool(value["categories"]),
             tuple(tuple(map(float, row.split())) for row in value["shares"]),
             tuple(map(float, value["accounts"])),
+            {str(of): float(index) for of, index in value["wander"].items()},
         )
         if not all(low < high for low, high in pairwise(made.cuts)) or len(made.accounts) != len(made.shares):
             raise ValueError("cuts ascend strictly, and each age has its shares")
@@ -213,7 +227,10 @@ def make_reference(seen: Seen, categorical: Collection[str] = ()) -> Reference:
         on = np.ones(len(at), bool) if seen.scored is None else seen.scored
         if on.any():
             score = _bins(seen.score[on], at[on], len(ages), seen.part(on), tail=SCORE_TAIL)
-    return Reference(tuple(int(age) for age in ages), features, score)
+    made = Reference(tuple(int(age) for age in ages), features, score)
+    wander = _wander(made, seen)
+    settled = {name: replace(bins, wander=wander[name]) for name, bins in made.binned.items()}
+    return Reference(made.ages, {name: settled[name] for name in features}, settled.get(SCORE))
 
 
 def tally(reference: Reference, seen: Seen) -> Tally:
@@ -242,8 +259,7 @@ def tally(reference: Reference, seen: Seen) -> Tally:
         found = np.bincount(place, weight, len(reference.ages) * len(bins))
         counts[:, offset : offset + len(bins)] = found.reshape(len(reference.ages), len(bins))
     weight = seen.weight if seen.scored is None else seen.weight * seen.scored
-    signup = _is_signup(reference, at)
-    sides = {SIGNUP: signup, LATER: ~signup}
+    sides = {of: strata[at] for of, strata in _sides(reference).items()}
     return Tally(
         counts,
         {of: independent(seen.account[rows], seen.weight[rows]) for of, rows in sides.items()},
@@ -251,37 +267,40 @@ def tally(reference: Reference, seen: Seen) -> Tally:
     )
 
 
-def stability(reference: Reference, seen: Seen) -> tuple[Drift, ...]:
-    """How far ``seen`` is from the reference, the farthest beyond its bound first.
+def stability(reference: Reference, seen: Seen, level: float = LEVEL) -> tuple[Drift, ...]:
+    """How far ``seen`` is from the reference, the farthest beyond its bound first; ``level`` is an alarm's least index.
 
     Once for rows of signups and once for those of older accounts; neither where it has fewer than ``LEAST`` accounts.
     """
-    return compare(reference, tally(reference, seen))
+    return compare(reference, tally(reference, seen), level)
 
 
-def shifted(reference: Reference, seen: Seen) -> dict[str, float]:
-    """The features whose index is an alarm, and what it is, the larger of signups and older accounts; ``SCORE`` too."""
+def shifted(reference: Reference, seen: Seen, level: float = ANOTHER) -> dict[str, float]:
+    """The features whose index is an alarm, and what it is, the larger of signups and older accounts; ``SCORE`` too.
+
+    Unlike ``stability`` only those that are another population by the usual reading, unless ``level`` says otherwise.
+    """
     out: dict[str, float] = {}
-    for one in stability(reference, seen):
+    for one in stability(reference, seen, level):
         if one.alarm:
             out[one.feature] = max(one.psi, out.get(one.feature, 0.0))
     return out
 
 
-def compare(reference: Reference, counted: Tally) -> tuple[Drift, ...]:
+def compare(reference: Reference, counted: Tally, level: float = LEVEL) -> tuple[Drift, ...]:
     """The same of rows that are counted already."""
-    signup = _is_signup(reference, np.arange(len(reference.ages)))
     jobs: list[tuple[str, str, Bins, Float64s, float]] = []
-    for (name, bins), start, end in zip(
-        reference.binned.items(), reference.offsets[:-1].tolist(), reference.offsets[1:].tolist(), strict=True
-    ):
-        known = (np.asarray(bins.accounts) > 0)[:, None]  # ages at which nobody was scored are no reference of scores
-        for of, strata in ((SIGNUP, signup), (LATER, ~signup)):
+    for name, bins, counts in _parts(reference, counted.counts):
+        for of, strata in _sides(reference).items():
             accounts = (counted.scored if name == SCORE else counted.accounts).get(of, 0.0)
-            counts = counted.counts[:, start:end] * strata[:, None] * known
-            if accounts >= LEAST and counts.sum() > 0:
-                jobs.append((name, of, bins, counts, accounts))
-    out = [_drift(*job, compared=len(jobs)) for job in jobs]
+            if accounts >= LEAST and counts[strata].sum() > 0:
+                jobs.append((name, of, bins, counts * strata[:, None], accounts))
+    out = []
+    for name, of, bins, counts, accounts in jobs:
+        index = _index(np.asarray(bins.shares), np.asarray(bins.accounts), counts, accounts)
+        natural = max(level, MARGIN * bins.wander.get(of, 0.0)) + index.by_chance
+        bound = max(natural, float(chdtri(index.free, CHANCE / len(jobs))) * index.spread)
+        out.append(Drift(name, of, index.psi, bound, accounts))
     return tuple(sorted(out, key=lambda one: (one.bound - one.psi, one.feature, one.of)))
 
 
@@ -294,25 +313,69 @@ def independent(account: Int64s, weight: Float64s) -> float:
     return float(of_account.sum() ** 2 / max((of_account**2).sum(), 1e-300))
 
 
-def _is_signup(reference: Reference, at: Int64s) -> NDArray[np.bool_]:
-    return np.asarray(at == 0) if reference.ages and reference.ages[0] == 0 else np.zeros(len(at), bool)
+def _sides(reference: Reference) -> dict[str, NDArray[np.bool_]]:
+    """Which of the reference's ages are of signups, and which are later."""
+    signup = np.asarray(reference.ages, np.int64) == 0
+    return {SIGNUP: signup, LATER: ~signup}
 
 
-def _drift(name: str, of: str, bins: Bins, counts: Float64s, accounts: float, *, compared: int) -> Drift:
-    held = np.asarray(bins.accounts)
+def _parts(reference: Reference, counts: Float64s) -> Iterator[tuple[str, Bins, Float64s]]:
+    """Each feature's counts, shape (ages, bins), without those of ages at which the reference has none."""
+    for (name, bins), start, end in zip(
+        reference.binned.items(), reference.offsets[:-1].tolist(), reference.offsets[1:].tolist(), strict=True
+    ):
+        yield name, bins, counts[:, start:end] * (np.asarray(bins.accounts) > 0)[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """An index with what says how far to trust it."""
+
+    psi: float
+    free: int  # degrees of freedom
+    spread: float  # 1/n + 1/m
+
+    @property
+    def by_chance(self) -> float:
+        """What two samples of one law show on average."""
+        return self.free * self.spread
+
+
+def _index(shares: Float64s, held: Float64s, counts: Float64s, accounts: float) -> _Index:
+    """The index of ``counts`` of so many ``accounts`` against ``shares``, (ages, bins), of ``held`` accounts each."""
     mix = counts.sum(axis=1) / counts.sum()
     # probes of one account at several ages say the same of who it is, so their errors add up, not their squares
     n = 1.0 / float((mix / np.sqrt(np.where(held > 0, held, 1.0))).sum() ** 2)
-    expected = mix @ np.asarray(bins.shares)
-    now = counts.sum(axis=0) / counts.sum()
-    free = max(1, int((expected > 0).sum()) - 1)
-    # half an account in each bin, so that one that was empty is not infinitely far (Jeffreys' prior)
-    e = (expected * n + 0.5) / (n + 0.5 * len(bins))
-    a = (now * accounts + 0.5) / (accounts + 0.5 * len(bins))
-    psi = float(((a - e) * np.log(a / e)).sum())
-    spread = 1.0 / n + 1.0 / accounts
-    bound = max(LEVEL + free * spread, float(chdtri(free, CHANCE / compared)) * spread)
-    return Drift(name, of, psi, bound, accounts)
+    expected, now, bins = mix @ shares, counts.sum(axis=0) / counts.sum(), counts.shape[1]
+    # Half an account in each bin of the reference (Jeffreys' prior), so that one that was empty is not infinitely far,
+    # and as many in all, dealt out as the reference is, beside those of now: dealt out evenly they alone made 0.25 of a
+    # hundred accounts on a feature with seven bins that hardly anybody is in.
+    e = (expected * n + 0.5) / (n + 0.5 * bins)
+    a = (now * accounts + 0.5 * bins * e) / (accounts + 0.5 * bins)
+    return _Index(float(((a - e) * np.log(a / e)).sum()), max(1, int((expected > 0).sum()) - 1), 1 / n + 1 / accounts)
+
+
+def _wander(reference: Reference, seen: Seen) -> dict[str, dict[str, float]]:
+    """Of each feature and side, the farthest that a stretch of signups was from the others; only what is above 0."""
+    out: dict[str, dict[str, float]] = {name: {} for name in reference.binned}
+    created = np.sort(seen.created[np.unique(seen.account, return_index=True)[1]])
+    cuts = created[[len(created) * i // STRETCHES for i in range(1, STRETCHES)]] if len(created) else created
+    stretch = np.searchsorted(cuts, seen.created, "right")
+    for place in range(STRETCHES):
+        inside, outside = (tally(reference, seen.part(of)) for of in (stretch == place, stretch != place))
+        parts = zip(_parts(reference, inside.counts), _parts(reference, outside.counts), strict=True)
+        for (name, _, counts), (_, _, rest) in parts:
+            for of, strata in _sides(reference).items():
+                at = strata & (rest.sum(axis=1) > 0) & (counts.sum(axis=1) > 0)
+                few, many = ((t.scored if name == SCORE else t.accounts)[of] for t in (inside, outside))
+                if few < LEAST or many < LEAST or not at.any():
+                    continue
+                shares = rest[at] / rest[at].sum(axis=1, keepdims=True)
+                index = _index(shares, np.full(int(at.sum()), many), counts[at], few)
+                beyond = round(index.psi - index.by_chance, 4)
+                if beyond > out[name].get(of, 0.0):
+                    out[name][of] = beyond
+    return out
 
 
 def _bins(
@@ -322,13 +385,13 @@ def _bins(
     distinct, place = np.unique(values[known], return_inverse=True)
     mass = np.bincount(place, seen.weight[known], len(distinct)).astype(np.float64)
     cuts = _common(distinct, mass) if categories else _cuts(distinct, mass, tail)
-    empty = Bins(tuple(cuts), categories, (), ())
+    empty = Bins(tuple(cuts), categories, (), (), {})
     shares = np.bincount(at * len(empty) + empty.place(values), seen.weight, ages * len(empty)).reshape(ages, -1)
     total = shares.sum(axis=1, keepdims=True)
     shares = np.divide(shares, total, out=np.zeros_like(shares), where=total > 0)
     accounts = [independent(seen.account[at == age], seen.weight[at == age]) for age in range(ages)]
     rounded = tuple(tuple(float(f"{share:.5g}") for share in row) for row in shares.tolist())
-    return Bins(tuple(cuts), categories, rounded, tuple(round(n, 1) for n in accounts))
+    return Bins(tuple(cuts), categories, rounded, tuple(round(n, 1) for n in accounts), {})
 
 
 def _common(distinct: Float64s, mass: Float64s) -> list[float]:
