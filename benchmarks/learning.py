@@ -38,7 +38,7 @@ from service.usecases.import_directory import import_directory
 from training.dataset import FRAUD, UNLABELLED, Dataset, build
 from training.evaluate import figures, highest_of
 from training.fit import FitRows, fit, fit_booster, parameters_of
-from training.silence import campaign_share, learning_weight, weigh_silence
+from training.silence import account_weight, campaign_share, learning_weight, per_probe, weigh_silence
 from training.simulate import DEFAULT_START, simulate
 from training.simulate.tables import table, write
 from training.splits import TRAIN, Split, split
@@ -191,9 +191,8 @@ class World:
 def shipped_weight(case: Case, share: Float64s | None = None) -> Float64s:
     """The weights that ``gatehouse train`` uses, or the same with other shares of campaigns' members."""
     silence = weigh_silence(case.dataset, case.sides, case.share, case.seed)
-    return learning_weight(
-        case.dataset, silence, case.share if share is None else share, np.zeros(len(case.dataset.row))
-    )
+    nobody = np.zeros(len(case.dataset.row))  # no campaign was detected
+    return learning_weight(case.dataset, case.sides, silence, case.share if share is None else share, nobody)
 
 
 def fixed(case: Case, weight: Float64s, leaves: int = LEAVES, trees: int = TREES) -> Float64s:
@@ -237,9 +236,7 @@ def silence_arms(world: World) -> dict[str, Measured]:
     """Three ways to take an unlabelled account."""
     case = world.case()
     of = case.dataset.accounts
-    mean = float(case.share[of.verdict == FRAUD].mean())
-    account = np.where(of.verdict == FRAUD, case.share / mean, of.stands_for)
-    plain = (account / np.bincount(case.dataset.row, minlength=len(account)))[case.dataset.row]
+    plain = per_probe(case.dataset, account_weight(case.dataset, case.sides, case.share))
     labelled = np.where((of.verdict == UNLABELLED)[case.dataset.row], 0.0, plain)
     weights = {
         "weighed (shipped)": shipped_weight(case),

@@ -98,7 +98,7 @@ class Dataset:
     age: Int64s  # microseconds after signup
     matrix: Float32s
     ruled: Float32s  # (n, RULED): what rules read and no model learns from
-    overturned: int  # frauds that an analyst once called legitimate: how much that word is worth
+    overturned: NDArray[np.bool_]  # (accounts,) frauds that an analyst once called legitimate: what that word is worth
     odd: Oddities = Oddities()
 
     def only(self, kept: NDArray[np.bool_]) -> Dataset:
@@ -210,7 +210,7 @@ def build(
     told[of_customers] = _varies(out[:, of_customers])
     if not told.all():
         out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
-    overturned = sum(one.overturned for one in known.values())
+    overturned = np.array([n in known and known[n].overturned for n in accounts.account.tolist()], np.bool_)
     return Dataset(as_of, features, accounts, row, age, out, ruled, overturned, odd)
 
 

@@ -67,7 +67,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
     side = sides.side[dataset.row]
     silence = weigh_silence(dataset, sides, share, seed)
     member = _membership(dataset)
-    weight = learning_weight(dataset, silence, share, member)
+    weight = learning_weight(dataset, sides, silence, share, member)
     rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
     learned = side == TRAIN
     fitted = fit(rows.part(learned), dataset.features, seed=seed)
@@ -265,7 +265,7 @@ def _about(dataset: Dataset, sides: Split, silence: Silence, seed: int, budget: 
         "legitimate": int((verdict == LEGITIMATE).sum()),
         "unlabelled": int((verdict == UNLABELLED).sum()),
         "campaigns": len({name for name in accounts.campaign if name}),
-        "overturned": dataset.overturned,
+        "overturned": int(dataset.overturned.sum()),
         "labels_of_unknown_accounts": dataset.odd.unknown,
         "contradicted": dataset.odd.contradicted,
         "judged_before_signup": dataset.odd.early,

@@ -1,7 +1,9 @@
 """What each silent row of a dataset is worth: maturity's formulas, with a pilot that never scores what it learned from.
 
-The pilot tells labelled fraud from everything else. On the train side it is cross-fitted by campaign; on the others it
-has learned from the train side alone, so that no test label reaches the training weights.
+The pilot tells labelled fraud from everything else (positive-unlabelled learning after Elkan and Noto, KDD 2008). On
+the train side it is cross-fitted by campaign; on the others it has learned from the train side alone. All that is
+estimated of labels, how late they come and how many are wrong, is estimated there too, so that no label that calibrates
+or tests reaches the training weights. ``benchmarks/learning.py`` measures what the weights are worth.
 """
 
 from __future__ import annotations
@@ -40,35 +42,50 @@ def campaign_share(group: Int64s, stands_for: Float64s | None = None) -> Float64
     return out
 
 
-def weigh_silence(dataset: Dataset, sides: Split, share: Float64s, seed: int) -> Silence:
-    """Weighs silence with a pilot that never scores what it learned from; see ``training/maturity.py``."""
+def pilot_scores(dataset: Dataset, sides: Split, share: Float64s, seed: int) -> Float64s:
+    """The chance that a row like each is labelled fraud, by models that saw neither its account nor its campaign.
+
+    Shape (rows,). Rows of the other sides get the mean of the train side's models.
+    """
     accounts = dataset.accounts
-    fraud = accounts.verdict == FRAUD
-    delays = verdict_delays(accounts.created_at[fraud], accounts.learned_at[fraud], dataset.as_of)
-    weight = np.where(fraud, share / share[fraud].mean() if fraud.any() else 1.0, accounts.stands_for)
-    per_row = (weight / np.bincount(dataset.row, minlength=len(accounts)))[dataset.row]
-    rows = FitRows(dataset.matrix, fraud[dataset.row], per_row, accounts.group[dataset.row])
+    rows = FitRows(
+        dataset.matrix,
+        (accounts.verdict == FRAUD)[dataset.row],
+        per_probe(dataset, account_weight(dataset, sides, share)),
+        accounts.group[dataset.row],
+    )
     learned = sides.on(TRAIN)
     fold = np.where(learned, folds_of(accounts.group, PILOT_FOLDS, seed), -1)
-    pilot = np.zeros(len(dataset.row))
+    out = np.zeros(len(dataset.row))
     parameters = parameters_of(dataset.features, PILOT_LEAVES, seed)
-    for out in range(PILOT_FOLDS):
+    for held in range(PILOT_FOLDS):
         booster = fit_booster(
-            rows.part((learned & (fold != out))[dataset.row]), dataset.features, parameters, PILOT_TREES
+            rows.part((learned & (fold != held))[dataset.row]), dataset.features, parameters, PILOT_TREES
         )
-        asked = (fold == out)[dataset.row]
+        asked = (fold == held)[dataset.row]
         unseen = ~learned[dataset.row]
         for which, part in ((asked, 1.0), (unseen, 1.0 / PILOT_FOLDS)):
             if which.any():
-                pilot[which] += part * np.asarray(booster.predict(dataset.matrix[which], num_threads=THREADS))
-    known = (fraud & learned)[dataset.row]
-    ever = labelled_share(pilot[known])
+                out[which] += part * np.asarray(booster.predict(dataset.matrix[which], num_threads=THREADS))
+    return out
+
+
+def weigh_silence(dataset: Dataset, sides: Split, share: Float64s, seed: int) -> Silence:
+    """Weighs silence with a pilot that never scores what it learned from; see ``training/maturity.py``."""
+    accounts = dataset.accounts
+    learned = sides.on(TRAIN)
+    fraud = accounts.verdict == FRAUD
+    known = fraud & learned
+    delays = verdict_delays(accounts.created_at[known], accounts.learned_at[known], dataset.as_of)
+    pilot = pilot_scores(dataset, sides, share, seed)
+    ever = labelled_share(pilot[known[dataset.row]])
     age = dataset.as_of - accounts.created_at[dataset.row]
     verdict = accounts.verdict[dataset.row]
     hidden = hidden_fraud(pilot, ever, delays.reported(age))
     suspected = np.minimum(pilot / ever, 1.0)
-    wrong = dataset.overturned / max(1, int(fraud.sum()))  # chance that a fraud is called legitimate
-    right = float((accounts.verdict == LEGITIMATE).sum() / max(1.0, accounts.stands_for[~fraud].sum()))
+    others = learned & ~fraud
+    wrong = int((dataset.overturned & known).sum()) / max(1, int(known.sum()))  # a fraud is called legitimate
+    right = float((accounts.verdict[others] == LEGITIMATE).sum() / max(1.0, accounts.stands_for[others].sum()))
     doubt = suspected * wrong / np.maximum(suspected * wrong + (1 - suspected) * right, 1e-12)
     return Silence(
         hidden=np.select([verdict == FRAUD, verdict == LEGITIMATE], [1.0, 0.0], hidden),
@@ -78,17 +95,27 @@ def weigh_silence(dataset: Dataset, sides: Split, share: Float64s, seed: int) ->
     )
 
 
-def learning_weight(dataset: Dataset, silence: Silence, share: Float64s, member: Float64s) -> Float64s:
+def account_weight(dataset: Dataset, sides: Split, share: Float64s) -> Float64s:
+    """Per account: a fraud's share of its campaign, 1 on the train side's average, and of others how many it is."""
+    fraud = dataset.accounts.verdict == FRAUD
+    known = fraud & sides.on(TRAIN)
+    mean = float(share[known].mean()) if known.any() else 1.0
+    return np.where(fraud, share / mean, dataset.accounts.stands_for)
+
+
+def per_probe(dataset: Dataset, of_account: Float64s) -> Float64s:
+    """An account's weight dealt out among its probes, shape (rows,)."""
+    out: Float64s = (of_account / np.bincount(dataset.row, minlength=len(of_account)))[dataset.row]
+    return out
+
+
+def learning_weight(dataset: Dataset, sides: Split, silence: Silence, share: Float64s, member: Float64s) -> Float64s:
     """Weights of rows: an account's probes share its one weight, a campaign's members share its square root.
 
     ``member`` is each row's chance of belonging to a detected campaign: a silent member of one is no example of an
     honest account.
     """
-    fraud = dataset.accounts.verdict == FRAUD
-    mean = float(share[fraud].mean()) if fraud.any() else 1.0
-    of_account = np.where(fraud, share / mean, dataset.accounts.stands_for)
-    per_row = (of_account / np.bincount(dataset.row, minlength=len(of_account)))[dataset.row]
-    out: Float64s = per_row * np.where(
-        fraud[dataset.row], 1.0, (1.0 - silence.hidden - silence.pardoned) * (1.0 - member)
-    )
+    fraud = (dataset.accounts.verdict == FRAUD)[dataset.row]
+    innocent = (1.0 - silence.hidden - silence.pardoned) * (1.0 - member)
+    out: Float64s = per_probe(dataset, account_weight(dataset, sides, share)) * np.where(fraud, 1.0, innocent)
     return out

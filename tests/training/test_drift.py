@@ -43,7 +43,7 @@ def dataset(old: int, new: int, seed: int, *, longer: float = 0.0, stands_for: f
     )
     matrix = values[row].astype(np.float32)
     ruled = np.empty((2 * n, 0), np.float32)
-    return Dataset(NOW, FEATURES, accounts, row, np.tile([0, DAY], n), matrix, ruled, 0)
+    return Dataset(NOW, FEATURES, accounts, row, np.tile([0, DAY], n), matrix, ruled, np.zeros(n, bool))
 
 
 def scores(of: Dataset, seed: int) -> np.ndarray:

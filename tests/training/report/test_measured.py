@@ -44,7 +44,7 @@ def dataset(verdicts: list[int], ages: list[list[int]], campaign: list[str | Non
         age=np.concatenate([np.array(of, np.int64) for of in ages]),
         matrix=np.zeros((len(row), 2), np.float32),
         ruled=np.full((len(row), len(RULED)), np.nan, np.float32),
-        overturned=0,
+        overturned=np.zeros(n, bool),
     )
 
 
