@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from click.testing import CliRunner, Result
 from service.cli import cli
 from service.model.artefact import read_artefact
 from service.model.scorer import Scorer
+from tests.training.report.pages import check_page, text_of
 from training.simulate import simulate
 from training.simulate.command import DEFAULT_START
 
@@ -162,34 +162,30 @@ def test_a_model_whose_files_were_altered_is_not_promoted_and_the_champion_stays
     assert states(folder)[version] == "challenger"
 
 
-class Tags(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.outside: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in ("meta", "circle", "line"):
-            self.open.append(tag)
-        self.outside += [value for name, value in attrs if name in ("src", "href") and value]
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in ("circle", "line"):
-            assert self.open.pop() == tag
-
-
 def test_the_report_is_one_page_that_needs_nothing_else(trained: tuple[Path, Any]) -> None:
     folder, said = trained
     page = (folder / "report" / "report.html").read_text()
-    tags = Tags()
-    tags.feed(page)
-    assert tags.open == []
-    assert tags.outside == []
+    check_page(page)
     assert said["model_version"] in page
     whole = json.loads((folder / "report" / "report.json").read_text())
     assert whole["metrics"] == said["metrics"]
     assert whole["by_campaign"]
     assert whole["calibration_table"]
+
+
+def test_the_report_says_what_was_learned_from_and_draws_what_came_of_it(trained: tuple[Path, Any]) -> None:
+    folder, said = trained
+    whole = json.loads((folder / "report" / "report.json").read_text())
+    assert sum(one["fraud"] for one in whole["analysts"]) >= said["positives"]
+    assert [curve["of"] for curve in whole["friction"]] == ["challenger"]  # there was no champion
+    assert whole["friction"][0]["frauds"] == whole["training"]["sides"]["test"]["positives"]
+    assert {one["campaign_id"] for one in whole["detection"]} == set(whole["by_campaign"])
+    assert len(whole["swarm"]["features"]) == 20
+    assert all(len(one["dots"]) == whole["swarm"]["rows"] == 500 for one in whole["swarm"]["features"])
+    text = text_of((folder / "report" / "report.html").read_text())
+    assert whole["model"]["data_fingerprint"] in text
+    assert whole["swarm"]["features"][0]["feature"] in text
+    assert all(one["analyst"] in text for one in whole["analysts"])
 
 
 def test_without_labels_the_exit_code_is_2_and_the_mend_is_named(imported: Path) -> None:

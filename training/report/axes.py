@@ -173,7 +173,8 @@ class Panel:
             if upright:
                 parts.append(Markup('<path class="grid" d="M{:.1f} {:.1f}V{:.1f}"/>').format(x, self.top, self.floor))
             if dates:
-                anchor = "end" if x > self.right - 14 else "start" if x < self.left + 4 and not upright else "middle"
+                last = "middle" if upright or x <= self.right - 14 else "end"
+                anchor = "start" if x < self.left + 4 and not upright else last
                 parts.append(
                     Markup('<text class="date" text-anchor="{}" x="{:.1f}" y="{:.1f}">{}</text>').format(
                         anchor, x, self.floor + 15, text
@@ -199,7 +200,6 @@ class Panel:
 
 
 def picture(
-    number: str,
     title: str,
     words: str,
     size: tuple[float, float],
@@ -212,14 +212,13 @@ def picture(
 
     ``legend`` are (look of the sample, words).
     """
-    name = "".join(letter if letter.isalnum() else "-" for letter in f"{number}-{title}".lower())
+    name = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
     keys = legend_of(legend) if legend else Markup("")
-    label = Markup("<b>{}.</b> ").format(number) if number else Markup("")
     return Markup(
         '<figure class="chart {look}">{keys}<div class="wide" role="region" aria-label="{title}" tabindex="0">'
         '<svg viewBox="0 0 {w:g} {h:g}" role="img" aria-labelledby="{name}-t {name}-d">'
         '<title id="{name}-t">{title}</title><desc id="{name}-d">{words}</desc>{parts}</svg></div>'
-        "<figcaption>{label}{words}</figcaption></figure>"
+        "<figcaption>{words}</figcaption></figure>"
     ).format(
         look=look,
         keys=keys,
@@ -229,7 +228,6 @@ def picture(
         name=name,
         words=words,
         parts=joined(parts),
-        label=label,
     )
 
 

@@ -101,7 +101,7 @@ def backtest_page(report: Report) -> str:
 
 def _over_time(report: Report) -> list[Markup]:
     start = at(report["from"]) if report.get("from") else None
-    made = replay_picture(report.get("steps") or [], report.get("models") or [], start=start, number="Picture 1")
+    made = replay_picture(report.get("steps") or [], report.get("models") or [], start=start)
     return [made or missing("no steps were recorded")]
 
 
@@ -176,9 +176,7 @@ def _spent(row: Report) -> float | None:
 
 
 def _segments(honest: Report, budget: float | None) -> Markup:
-    made = segments_picture(
-        honest.get("segments") or [], budget, number="Picture 2", basis=str(honest.get("basis") or "")
-    )
+    made = segments_picture(honest.get("segments") or [], budget, basis=str(honest.get("basis") or ""))
     return made or missing("segments were not measured")
 
 

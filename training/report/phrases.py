@@ -10,7 +10,7 @@ from typing import Any
 from service.domain.time import micros, moment
 from service.report.words import minute
 
-UNKNOWN = "not measured"
+NARROW = "\N{NO-BREAK SPACE}"  # between a number and its sign
 
 
 def at(said: str) -> int:
@@ -41,14 +41,14 @@ def percent(share: object) -> str:
         return "-"
     value = 100.0 * share
     if value == 0 or abs(value) >= 10:
-        return f"{value:.1f} %" if value not in (0, 100) else f"{value:.0f} %"
+        return f"{value:.1f}{NARROW}%" if value not in (0, 100) else f"{value:.0f}{NARROW}%"
     digits = 1 - math.floor(math.log10(abs(value)))
-    return f"{value:.{digits}f} %"
+    return f"{value:.{digits}f}{NARROW}%"
 
 
 def round_percent(share: object) -> str:
     """A share that somebody set: ``0.1 %``."""
-    return f"{100 * share:.6g} %" if isinstance(share, int | float) and math.isfinite(share) else "-"
+    return f"{100 * share:.6g}{NARROW}%" if isinstance(share, int | float) and math.isfinite(share) else "-"
 
 
 def amount(value: object) -> str:

@@ -13,7 +13,7 @@ from training.report.axes import Panel, Time, count_scale, label, picture
 from training.report.phrases import at, whole
 
 WIDTH = 760
-_LEFT, _RIGHT, _TOP, _HEIGHT, _GAP = 62, 14, 46, 84, 34
+_LEFT, _RIGHT, _TOP, _HEIGHT, _GAP = 62, 24, 46, 84, 34
 _PANELS = (
     ("touched", "Accounts touched so far", "mine"),
     ("members", "Members of live campaigns", "good"),
@@ -23,7 +23,7 @@ _PANELS = (
 
 
 def replay_picture(
-    steps: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]], *, start: int | None, number: str
+    steps: Sequence[Mapping[str, Any]], models: Sequence[Mapping[str, Any]], *, start: int | None
 ) -> Markup:
     """The picture; empty without steps. ``start`` is when the first step began (microseconds; None: not said).
 
@@ -74,4 +74,4 @@ def replay_picture(
         [("promoted", "retrained and promoted"), ("refused", "retrained, the former model stayed")] if marks else []
     )
     height = _TOP + len(_PANELS) * (_HEIGHT + _GAP)
-    return picture(number, "The replay over time", words, (WIDTH, height), [*parts, *marks, *titles], legend=legend)
+    return picture("The replay over time", words, (WIDTH, height), [*parts, *marks, *titles], legend=legend)

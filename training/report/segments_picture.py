@@ -21,7 +21,7 @@ _LONGEST = 27  # letters of a value
 Row = Mapping[str, Any]
 
 
-def segments_picture(segments: Sequence[Row], budget: float | None, *, number: str, basis: str = "") -> Markup:
+def segments_picture(segments: Sequence[Row], budget: float | None, *, basis: str = "") -> Markup:
     """The picture; empty without segments. Rows are {segment, value, accounts, touched, share, low, high}."""
     groups = _chosen(segments, budget)
     if not groups:
@@ -56,9 +56,7 @@ def segments_picture(segments: Sequence[Row], budget: float | None, *, number: s
     legend = [("mine", "share and its interval")]
     if budget:
         legend += [("other", "above the budget, within noise"), ("harm", "beyond the budget"), ("budget", "the budget")]
-    return picture(
-        number, "Honest segments", words.strip(), (WIDTH, panel.floor + 40), parts, look="forest", legend=legend
-    )
+    return picture("Honest segments", words.strip(), (WIDTH, panel.floor + 40), parts, look="forest", legend=legend)
 
 
 def _chosen(segments: Sequence[Row], budget: float | None) -> list[tuple[str, list[Row]]]:

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from service.report.parts import NONE, cell, head, number, paragraph, said, table
-from training.report.phrases import amount, days, duration, percent, short_when
+from training.report.phrases import amount, days, duration, percent, round_percent, short_when
 
 Row = Mapping[str, Any]
 
@@ -20,7 +20,7 @@ class Column:
 
     title: str
     value: str | Callable[[Row], Any]  # a key, or a function of the row
-    kind: str = "number"  # name, text, number, share, moment, days, seconds, markup
+    kind: str = "number"  # name, text, number, share, set share, moment, days, seconds, markup
 
     def of(self, row: Row) -> Any:
         """The value of one row; None: missing."""
@@ -37,11 +37,12 @@ _CELLS: dict[str, Callable[[Any], Markup]] = {
     "number": lambda value: number(amount(value)),
     "share": lambda value: number(percent(value)),
     "moment": lambda value: cell(short_when(value)),
+    "set share": lambda value: number(round_percent(value)),
     "days": lambda value: number(days(value)),
     "seconds": lambda value: number(duration(value)),
     "markup": lambda value: cell(NONE if value is None else value),
 }
-_RIGHT = ("number", "share", "days", "seconds")
+_RIGHT = ("number", "share", "set share", "days", "seconds")
 
 
 def rows_table(

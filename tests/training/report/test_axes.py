@@ -78,7 +78,7 @@ def test_an_axis_goes_below_zero() -> None:
     ],
 )
 def test_shares_have_the_digits_that_mean_something(share: float | None, text: str) -> None:
-    assert percent(share) == text
+    assert percent(share).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
 def test_other_numbers_are_told_as_people_write_them() -> None:
@@ -87,6 +87,6 @@ def test_other_numbers_are_told_as_people_write_them() -> None:
     ]  # fmt: skip
     assert [duration(seconds) for seconds in (4.25, 1234, 7300)] == ["4.25 s", "21 min", "2 h 2 min"]
     assert [days(value) for value in (0.01, 0.25, 3.21, None)] == ["14 min", "6 h", "3.2 days", "-"]
-    assert round_percent(0.001) == "0.1 %"
+    assert round_percent(0.001).split() == ["0.1", "%"]
     assert short_when("2026-04-22T12:00:00Z") == "22 Apr 2026, 12:00"
     assert short_when("soon") == "soon"
