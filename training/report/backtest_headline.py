@@ -38,11 +38,24 @@ def _sum(rows: Sequence[Report], name: str) -> int:
     return sum(whole(row, name) for row in rows)
 
 
+def numbered(report: Report) -> list[Report]:
+    """All models with their numbers: 0 is the one that the replay started from, if it is among them."""
+    models = report.get("models") or []
+    start = (report.get("started_from") or {}).get("model_version")
+    first = 0 if models and models[0].get("model_version") == start else 1
+    return [{**(one.get("metrics") or {}), **one, "number": i} for i, one in enumerate(models, first)]
+
+
+def retrainings(report: Report) -> list[Report]:
+    """The models that were trained after the start."""
+    return [one for one in numbered(report) if one["number"]]
+
+
 def figures(report: Report) -> Markup:
     """The figures that one looks for first."""
     known = report.get("labelled_campaigns") or []
     honest = report.get("honest") or {}
-    models = report.get("models") or []
+    models = retrainings(report)
     members, exchanges = _sum(known, "members"), _sum(known, "exchanges")
     caught, before = _sum(known, "caught"), _sum(known, "exchanges_before")
     recalls = [one["recall"] for one in known if one.get("recall") is not None]
@@ -68,7 +81,7 @@ def figures(report: Report) -> Markup:
             (
                 "Models promoted",
                 f"{sum(bool(one.get('promoted')) for one in models)} of {len(models)}",
-                "trained during the replay",
+                "that were trained on the way",
             ),
         ]
     )
@@ -90,7 +103,7 @@ def _said_caught(report: Report) -> Markup:
     worst = min(known, key=lambda one: (one.get("recall") or 0.0, -whole(one, "members"), str(one.get("campaign_id"))))
     paces = sorted(one["median_days_to_catch"] for one in known if one.get("median_days_to_catch") is not None)
     pace = (
-        f" In the median campaign half of those caught had been so {days(paces[len(paces) // 2])} after signup."
+        f" In the median campaign, half of those caught were so within {days(paces[len(paces) // 2])} of first use."
         if paces
         else ""
     )
@@ -120,9 +133,7 @@ def _said_honest(report: Report) -> Markup:
     ends = ""
     verdict = NONE
     if honest.get("low") is not None and honest.get("high") is not None:
-        ends = (
-            f", and by 95 % chance between {percent(honest['low'])} and {percent(honest['high'])} of people like them"
-        )
+        ends = f"; of people like them it may be {percent(honest['low'])} to {percent(honest['high'])}"
     if budget is not None:
         if honest["share"] <= budget:
             verdict = Markup(' <span class="fine">Within the budget of {}.</span>').format(round_percent(budget))
@@ -146,9 +157,9 @@ def _said_honest(report: Report) -> Markup:
 
 
 def _said_models(report: Report) -> Markup:
-    models = report.get("models") or []
+    models = retrainings(report)
     if not models:
-        return Markup("<b>Relearning.</b> No model was trained during the replay.")
+        return Markup("<b>Relearning.</b> No model was trained after the start.")
     kept = [one for one in models if one.get("promoted")]
     refused = len(models) - len(kept)
     parts = [f"{count_of(len(models), 'training')}, of which {len(kept)} promoted and {refused} refused by the gate"]

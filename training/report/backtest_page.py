@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from service.report.parts import NONE, paragraph, said
 from service.report.words import count_of, kind_words
-from training.report.backtest_headline import about, answer, figures, title
+from training.report.backtest_headline import about, answer, figures, numbered, retrainings, title
 from training.report.campaign_pictures import caught_pictures, found_pictures
 from training.report.page import Section, folded, items, missing, page, write
 from training.report.phrases import amount, at, fraction, percent, whole
@@ -101,12 +101,12 @@ def backtest_page(report: Report) -> str:
 
 def _over_time(report: Report) -> list[Markup]:
     start = at(report["from"]) if report.get("from") else None
-    made = replay_picture(report.get("steps") or [], report.get("models") or [], start=start)
+    made = replay_picture(report.get("steps") or [], retrainings(report), start=start)
     return [made or missing("no steps were recorded")]
 
 
 def _models(report: Report) -> list[Markup]:
-    models = [{**(one.get("metrics") or {}), **one, "number": i} for i, one in enumerate(report.get("models") or [], 1)]
+    models = numbered(report)
     told = rows_table(
         "Models, by when they were trained (UTC)",
         [
@@ -138,6 +138,8 @@ def _models(report: Report) -> list[Markup]:
 def _became(model: Report) -> Markup:
     why = str(model.get("why") or "no reason was recorded").removeprefix("promoted:").removeprefix("refused:")
     kept = bool(model.get("promoted"))
+    if not model.get("number"):
+        return Markup("<b>Started from</b>: {}").format(said(why.strip()))
     return Markup('<b class="{}">{}</b>: {}').format(
         "fine" if kept else "kept", "Promoted" if kept else "Not promoted", said(why.strip())
     )
@@ -152,7 +154,7 @@ def _labelled(report: Report) -> list[Markup]:
             "A member is caught when it first gets anything but allow, by whatever trigger. Exchanges after that are "
             "counted all the same, so that harm can be told."
         ),
-        caught_pictures(known),
+        caught_pictures(known, since="first use"),
         rows_table(
             "Labelled campaigns",
             [
@@ -163,7 +165,7 @@ def _labelled(report: Report) -> list[Markup]:
                 Column("exchanges", "exchanges"),
                 Column("before caught", "exchanges_before"),
                 Column("spent before", _spent, "share"),
-                Column("median time to catch", "median_days_to_catch", "days"),
+                Column("median time from first use", "median_days_to_catch", "days"),
             ],
             known,
             most=MOST_ROWS,
@@ -214,7 +216,7 @@ def _strongest(row: Report) -> list[str]:
     return [
         f"{kind_words(str(one.get('key_type')))} ({count_of(whole(one, 'members'), 'member')})"
         if isinstance(one, Mapping)
-        else str(one)
+        else kind_words(str(one))
         for one in links
     ]
 

@@ -18,10 +18,10 @@ POINTS = 60  # of a picture
 _LEFT, _RIGHT, _HEIGHT = 40, 10, 62
 
 
-def caught_pictures(campaigns: Sequence[Mapping[str, Any]]) -> Markup:
+def caught_pictures(campaigns: Sequence[Mapping[str, Any]], *, since: str) -> Markup:
     """Campaigns that analysts labelled: members and those of them caught, exchanges and those of them let through.
 
-    The largest ones, MOST at the most; empty without campaigns.
+    The largest ones, MOST at the most; empty without campaigns. ``since`` is what the time to catch counts from.
     """
     legend = [
         ("area pale", "labelled members that had signed up; their exchanges"),
@@ -29,7 +29,7 @@ def caught_pictures(campaigns: Sequence[Mapping[str, Any]]) -> Markup:
         ("area harm", "exchanges let through until then"),
     ]
     shown = sorted(campaigns, key=lambda one: (-whole(one, "members"), str(one.get("campaign_id"))))[:MOST]
-    return _all(legend, [_caught(i, one) for i, one in enumerate(shown)], len(campaigns))
+    return _all(legend, [_caught(i, one, since) for i, one in enumerate(shown)], len(campaigns))
 
 
 def found_pictures(campaigns: Sequence[Mapping[str, Any]]) -> Markup:
@@ -51,12 +51,12 @@ def _all(legend: Sequence[tuple[str, str]], pictures: Sequence[Markup], campaign
     return keys + Markup('<div class="many">{}</div>').format(joined(pictures, "\n")) + rest
 
 
-def _caught(place: int, one: Mapping[str, Any]) -> Markup:
+def _caught(place: int, one: Mapping[str, Any], since: str) -> Markup:
     members, caught = whole(one, "members"), whole(one, "caught")
     exchanges, before = whole(one, "exchanges"), whole(one, "exchanges_before")
     pace = one.get("median_days_to_catch")
     words = f"{caught:,} of {count_of(members, 'member')} caught ({percent(fraction(caught, members))})"
-    words += f", half of them within {days(pace)} of their signup" if pace is not None else ""
+    words += f", half of them within {days(pace)} of {since}" if pace is not None else ""
     words += f"; {before:,} of {count_of(exchanges, 'exchange')} let through ({percent(fraction(before, exchanges))})."
     layers = (("members", "pale"), ("caught", "good")), (("exchanges", "pale"), ("exchanges_let_through", "harm"))
     return _small(f"c{place}", one, words, ("Labelled members", "Exchanges"), layers)

@@ -27,7 +27,7 @@ def replay_picture(
 ) -> Markup:
     """The picture; empty without steps. ``start`` is when the first step began (microseconds; None: not said).
 
-    Retrainings are numbered as in the table of models.
+    ``models`` are retrainings with their ``number`` in the table of models.
     """
     if not steps:
         return NONE
@@ -49,7 +49,7 @@ def replay_picture(
             points = [(first, 0.0 if first < moments[0] else values[0]), *zip(moments, values, strict=True)]
         parts += [panel.under(points, f"light {look}"), panel.steps(points, look)]
     ends = -20.0
-    for i, model in enumerate(models, 1):
+    for model in models:
         when = at(model["at"])
         if not first <= when <= moments[-1]:
             continue
@@ -61,7 +61,7 @@ def replay_picture(
             )
         )
         if x - ends >= 14:
-            marks.append(label(x, 14, str(i), f"mark {look}"))
+            marks.append(label(x, 14, str(model.get("number", "")), f"mark {look}"))
             ends = x
     last = steps[-1]
     words = (

@@ -48,7 +48,7 @@ def segments_picture(segments: Sequence[Row], budget: float | None, *, basis: st
         y += 0.3 * _ROW
     parts.append(label(panel.left + panel.width / 2, panel.floor + 32, "share of accounts ever touched", "note mid"))
     words = (
-        f"Share of honest accounts ever touched, by segment, {count_of(shown, 'value')}; bars are 95 % intervals. "
+        f"Share of honest accounts ever touched, by segment, {count_of(shown, 'value')}; bars are what chance allows. "
         + (f"{count_of(beyond, 'value')} beyond the budget with the whole interval. " if beyond else "")
         + (f"Accounts: {visible(basis)}. " if basis else "")
         + (f"{len(segments) - shown:,} smaller ones are in report.json." if len(segments) > shown else "")

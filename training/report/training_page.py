@@ -245,7 +245,7 @@ def _campaigns(report: Report) -> list[Markup]:
                 "job’s later finds) would have met them at each probe. A member is caught at its first probe that gets "
                 "anything but allow; it is followed until the verdict on it was known."
             ),
-            caught_pictures(caught),
+            caught_pictures(caught, since="signup"),
             rows_table(
                 "Held-out campaigns",
                 [
@@ -260,7 +260,7 @@ def _campaigns(report: Report) -> list[Markup]:
                         lambda row: fraction(whole(row, "exchanges_before"), whole(row, "exchanges")),
                         "share",
                     ),
-                    Column("median time to catch", "median_days_to_catch", "days"),
+                    Column("median time from signup", "median_days_to_catch", "days"),
                 ],
                 caught,
                 most=MOST_ROWS,

@@ -75,6 +75,22 @@ def test_each_retraining_has_its_line_in_the_picture_and_its_reason_in_the_table
     assert "3 trainings, of which 2 promoted and 1 refused by the gate" in said
 
 
+def test_the_model_that_it_started_from_is_no_retraining() -> None:
+    report = make_backtest(models=2)
+    start = {
+        "at": report["from"],
+        "model_version": "starter-1",
+        "origin": "starter",
+        "promoted": True,
+        "why": "no labels",
+    }
+    text = text_of(backtest_page({**report, "models": [start, *report["models"]]}))
+    assert "2 trainings, of which 1 promoted and 1 refused by the gate" in text
+    assert "Started from: no labels" in text
+    page = backtest_page({**report, "models": [start, *report["models"]]})
+    assert re.findall(r'<text class="mark \w+"[^>]*>(\d)', page) == ["1", "2"]
+
+
 def test_a_long_replay_stays_readable_and_says_what_is_left_out() -> None:
     page = backtest_page(make_backtest(steps=200, campaigns=100, models=28))
     assert len(page.encode()) < 1_000_000
