@@ -26,10 +26,16 @@ HUB_ROWS = 20_000_000  # 24 bytes each
 _FIRST_CHUNK = 2_000  # accounts
 
 
-class _Links(Protocol):
-    def own(self, chunk: _Chunk) -> OwnLinks: ...
+class Links(Protocol):
+    """The link table, to be asked by chunk of accounts and by key."""
 
-    def on(self, keys: Int64s) -> KeyRows: ...
+    def own(self, chunk: _Chunk) -> OwnLinks:
+        """Keys of the chunk's accounts."""
+        ...
+
+    def on(self, keys: Int64s) -> KeyRows:
+        """Everybody on these keys."""
+        ...
 
 
 class _Chunk:
@@ -48,7 +54,9 @@ class _Chunk:
         return np.equal(self.accounts[place], account)
 
 
-def histories(connection: Connection, memory: Memory, rows: int, accounts: Int64s | None) -> Iterator[History]:
+def histories(
+    connection: Connection, memory: Memory, rows: int, accounts: Int64s | None, links: Links | None = None
+) -> Iterator[History]:
     """See ``Store.histories``; ``accounts`` ascending, None: all that have signed up."""
     every = accounts is None
     wanted = known_accounts(connection, None, 2**62) if accounts is None else accounts
@@ -57,7 +65,7 @@ def histories(connection: Connection, memory: Memory, rows: int, accounts: Int64
     spans = VerdictSpans(
         *columns_of(run(connection, "SELECT account, verdict, start_at, end_at FROM verdict_spans"), 4)
     )
-    links = _links(connection, len(wanted))
+    links = _links(connection, len(wanted)) if links is None else links
     campaigns = AllCampaigns(connection)
     at, size = 0, _FIRST_CHUNK
     while at < len(wanted):
@@ -74,7 +82,7 @@ def _read(
     connection: Connection,
     memory: Memory,
     chunk: _Chunk,
-    links: _Links,
+    links: Links,
     spans: VerdictSpans,
     campaigns: AllCampaigns,
 ) -> History:
@@ -120,7 +128,12 @@ def _rows(rows: SignalRows, chunk: _Chunk) -> list[Any]:
     return [getattr(rows, name)[mine] for name in SignalRows.__dataclass_fields__]
 
 
-def _links(connection: Connection, wanted: int) -> _Links:
+def hold_links(connection: Connection) -> Links:
+    """See ``Store.hold_links``."""
+    return _Held(connection, run(connection, "SELECT count(*) FROM links")[0][0])
+
+
+def _links(connection: Connection, wanted: int) -> Links:
     count = run(connection, "SELECT count(*) FROM links")[0][0]
     known = run(connection, "SELECT count(*) FROM accounts")[0][0]
     return _Held(connection, count) if count <= LINKS_IN_MEMORY and wanted * 5 >= known else _Asked(connection)

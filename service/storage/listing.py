@@ -1,4 +1,5 @@
 """Plain questions about accounts and names."""
+# ruff: noqa: S608 - statements are put together from names of our own; what comes from outside is a parameter
 
 from __future__ import annotations
 
@@ -77,7 +78,7 @@ def created_at(connection: Connection, asked: Int64s) -> Int64s:
 def newest_fact(connection: Connection) -> int | None:
     """See ``Store.newest_fact``."""
     newest = [
-        run(connection, f"SELECT max({column}) FROM {table}")[0][0]  # noqa: S608 - our own names
+        run(connection, f"SELECT max({column}) FROM {table}")[0][0]
         for table, column in (
             ("accounts", "learned_at"),
             ("links", "learned_at"),
@@ -103,19 +104,33 @@ def accounts_changed_since(connection: Connection, since: int) -> Int64s:
     Their own facts and labels count, and what became of campaigns that they belong to or have a private key of; not
     facts of accounts with whom they share a key.
     """
-    sql = (
-        "SELECT account FROM accounts WHERE learned_at >= :since UNION "
-        "SELECT account FROM links WHERE learned_at >= :since UNION "
-        "SELECT account FROM payments WHERE learned_at >= :since UNION "
-        "SELECT account FROM signals WHERE learned_at >= :since UNION "
-        "SELECT account FROM usage_tiles WHERE last_hour >= :hour UNION "
-        "SELECT account FROM labels WHERE learned_at >= :since OR retraction_learned_at >= :since UNION "
-        "SELECT account FROM campaign_members WHERE joined_at >= :since OR left_at BETWEEN :since AND :never - 1 UNION "
-        "SELECT m.account FROM campaign_states s JOIN campaign_members m ON m.campaign = s.campaign "
-        "WHERE s.at >= :since AND m.left_at > s.at UNION "
-        "SELECT l.account FROM campaign_keys k JOIN links l ON l.key = k.key WHERE k.private = 1 AND (k.start_at >= "
-        ":since OR k.campaign IN (SELECT campaign FROM campaign_states WHERE at >= :since))"
-    )
-    changed = columns_of(run(connection, sql, since=since, hour=since - since % HOUR, never=NEVER), 1)[0]
+    sql = f"{_CHANGED} UNION SELECT account FROM usage_tiles WHERE last_hour >= :hour"
+    none = np.empty(0, np.int64)
+    return _signed_up(connection, sql, none, since=since, until=NEVER, hour=since - since % HOUR)
+
+
+def accounts_changed_between(connection: Connection, since: int, until: int, used: Int64s) -> Int64s:
+    """See ``Store.accounts_changed_between``; ``used`` are the accounts with an exchange in that time."""
+    return _signed_up(connection, _CHANGED, used, since=since, until=until)
+
+
+_LEARNED = "learned_at BETWEEN :since AND :until"
+_CHANGED = (
+    f"SELECT account FROM accounts WHERE {_LEARNED} UNION "
+    f"SELECT account FROM links WHERE {_LEARNED} UNION "
+    f"SELECT account FROM payments WHERE {_LEARNED} UNION "
+    f"SELECT account FROM signals WHERE {_LEARNED} UNION "
+    f"SELECT account FROM labels WHERE {_LEARNED} OR retraction_learned_at BETWEEN :since AND :until UNION "
+    "SELECT account FROM campaign_members WHERE joined_at BETWEEN :since AND :until OR left_at BETWEEN :since AND "
+    f"{NEVER - 1} AND left_at <= :until UNION "
+    "SELECT m.account FROM campaign_states s JOIN campaign_members m ON m.campaign = s.campaign "
+    "WHERE s.at BETWEEN :since AND :until AND m.left_at > s.at UNION "
+    "SELECT l.account FROM campaign_keys k JOIN links l ON l.key = k.key WHERE k.private = 1 AND (k.start_at BETWEEN "
+    ":since AND :until OR k.campaign IN (SELECT campaign FROM campaign_states WHERE at BETWEEN :since AND :until))"
+)
+
+
+def _signed_up(connection: Connection, sql: str, more: Int64s, **parameters: int) -> Int64s:
+    changed = columns_of(run(connection, sql, **parameters), 1)[0]
     known = columns_of(run(connection, "SELECT account FROM accounts WHERE erased_at IS NULL"), 1)[0]
-    return np.intersect1d(changed, known)
+    return np.intersect1d(np.concatenate([changed, more]), known)

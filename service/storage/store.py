@@ -24,6 +24,7 @@ from service.domain.facts import Float32s, Int32s
 from service.domain.raw import Label
 from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
 from service.domain.requests import Page
+from service.domain.time import HOUR
 from service.storage import (
     assessments,
     campaigns,
@@ -45,7 +46,7 @@ from service.storage.campaigns import Event
 from service.storage.database import open_database
 from service.storage.database import reading as snapshot
 from service.storage.database import writing as transaction
-from service.storage.histories import histories
+from service.storage.histories import Links, histories, hold_links
 from service.storage.labels import CampaignRow, LabelOutcome
 from service.storage.memory import Memory
 from service.storage.past import past, settled_until
@@ -119,20 +120,31 @@ class Store:
         return bulk(self.engine, self.segments, self._memory)
 
     def histories(
-        self, *, rows: int = 500_000, accounts: Int64s | None = None, changed_since: int | None = None
+        self,
+        *,
+        rows: int = 500_000,
+        accounts: Int64s | None = None,
+        changed_since: int | None = None,
+        links: Links | None = None,
     ) -> Iterator[History]:
         """Histories of all accounts that have signed up, each once, ascending.
 
         In chunks of about ``rows`` tile and link rows; only ``accounts`` where given, and of them only those of which
         something was learned at or after ``changed_since``. Valid for probes at any moment, since key rows are not
-        capped. All chunks see the same moment of the database.
+        capped. All chunks see the same moment of the database; ``links`` are those of ``hold_links``, if nothing was
+        linked or erased since (None: they are read).
         """
         with snapshot(self.engine) as connection:
             if changed_since is not None:
                 touched = listing.accounts_changed_since(connection, changed_since)
                 accounts = touched if accounts is None else np.intersect1d(touched, accounts)
             wanted = None if accounts is None else np.unique(accounts)
-            yield from histories(connection, self._memory, rows, wanted)
+            yield from histories(connection, self._memory, rows, wanted, links)
+
+    def hold_links(self) -> Links:
+        """All link rows in memory, 52 bytes each, for many calls of ``histories`` on facts that stay as they are."""
+        with snapshot(self.engine) as connection:
+            return hold_links(connection)
 
     def past(self, as_of: int) -> tuple[int, str]:
         """A moment up to ``as_of``, and a short text of all that is stored of the time before it.
@@ -168,6 +180,20 @@ class Store:
             if changed_since is not None:
                 return len(listing.accounts_changed_since(connection, changed_since))
             return listing.count_accounts(connection)
+
+    def accounts_changed_between(self, since: int, until: int) -> Int64s:
+        """Signed-up accounts of which anything was learned in [since, until], later facts may be there; ascending.
+
+        What counts is that of ``histories``' ``changed_since``; exchanges count from an hour before ``since`` on, as
+        their hour had not closed then.
+        """
+        used = [
+            np.unique(table["account"].to_numpy())
+            for table in self.usage_rows(until, since - since % HOUR - HOUR, ["account"])
+        ]
+        with snapshot(self.engine) as connection:
+            found = np.unique(np.concatenate([np.empty(0, np.int64), *used]))
+            return listing.accounts_changed_between(connection, since, until, found)
 
     def account_ids(self, accounts: Int64s) -> list[str]:
         """The ids, in order; empty text: no signup of it is known."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from service.domain.codes import code32, hash64_many
 from service.domain.enums import Purpose
+from service.domain.facts import Int64s
 from service.domain.records import Assessment, LinkSummary
 from service.features.campaign import campaign_tie_level
 from service.features.columns import Columns
@@ -31,13 +32,15 @@ class Asked:
     request_content: int = 0
 
 
-def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: int) -> list[Assessment | None]:
-    """Assessments as of one moment, not recorded yet; None where no signup of the account is known by then.
+def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: int | Int64s) -> list[Assessment | None]:
+    """Assessments, not recorded yet; None where no signup of the account is known by then.
 
-    A job's assessment goes by what it was made from, so that a job that is run again records nothing twice.
+    ``as_of`` is the moment of all, or one for each of ``asked``, shape (n,): a replay asks about each signup at its own
+    second. A job's assessment goes by what it was made from, so that a job that is run again records nothing twice.
     """
     account = hash64_many([one.account_id for one in asked])
-    columns = serving.columns(history, account, np.full(len(account), as_of, np.int64))
+    moments = np.broadcast_to(np.asarray(as_of, np.int64), account.shape).copy()
+    columns = serving.columns(history, account, moments)
     rows, ruled = serving.matrix(columns), serving.ruled_matrix(columns)
     scores = serving.scorer.score(rows)
     decided = serving.decide(scores, rows, ruled)
@@ -48,14 +51,14 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     stored, beside = rows.astype("<f4"), ruled.astype("<f4")
     out: list[Assessment | None] = [None] * len(asked)
     for i in np.flatnonzero(columns.known).tolist():
-        one, features = asked[i], stored[i].tobytes()
-        made_from = f"{account[i]}/{as_of}/{serving.version}/{policy_version}/{campaigns[i]}/".encode()
+        one, features, at = asked[i], stored[i].tobytes(), int(moments[i])
+        made_from = f"{account[i]}/{at}/{serving.version}/{policy_version}/{campaigns[i]}/".encode()
         made_from += features + beside[i].tobytes() + (b"" if given.explored_from[i] is None else b"/let through")
         out[i] = Assessment(
             assessment_id=str(uuid.uuid4() if one.request_id is not None else _named(made_from)),
             account_id=one.account_id,
             account=int(account[i]),
-            assessed_at=as_of,
+            assessed_at=at,
             purpose=one.purpose,
             score=float(scores[i]),
             decision=given.decision[i],

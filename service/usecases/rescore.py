@@ -11,7 +11,7 @@ from service.domain.facts import Int64s
 from service.domain.records import Assessment
 from service.tiles.history import History
 from service.usecases.assess import Asked, assess
-from service.usecases.champion import Models
+from service.usecases.champion import Serving
 
 ROWS_AT_ONCE = 500_000
 
@@ -27,6 +27,12 @@ class Latest(Protocol):
 
     @property
     def decision(self) -> Decision: ...
+
+
+class Decides(Protocol):
+    """Knows the model that decides."""
+
+    def current(self) -> Serving: ...
 
 
 class Jobs(Protocol):
@@ -59,7 +65,7 @@ class Rescore:
     """The deed, wired to its rooms."""
 
     jobs: Jobs
-    models: Models
+    models: Decides
 
     def __call__(
         self,
