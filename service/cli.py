@@ -30,15 +30,11 @@ OURS = (
     ("doctor", "commands.doctor:doctor_command", "Check the installation; exit code 1 if something is wrong."),
     ("keys", "commands.keys:keys_group", "Look after the secrets that link keys are made with."),
     ("detect", "commands.detect:detect_command", "Find accounts that are one, and update campaigns."),
-    (
-        "backtest",
-        "commands.later:backtest_command",
-        "Not in this version yet: replaying history comes with the learning loop.",
-    ),
 )
 
 # First sentences of training's commands, where it is installed; one that is not here is imported to be listed.
 JOINING = {
+    "backtest": "Replay the interchange directory DIR as it would have happened, and say what would have been decided.",
     "simulate": "Write a simulated world to the folder OUT.",
     "train": "Train a model on the accounts and labels known at a moment, register it, and promote it past the gate.",
 }
