@@ -22,14 +22,14 @@ worlds = importlib.util.module_from_spec(_SPEC)
 sys.modules["backtest_worlds"] = worlds
 _SPEC.loader.exec_module(worlds)
 
-FROM, TO, CUT = worlds.at(8, 5), worlds.at(14), worlds.at(11)
+FROM, TO, CUT = worlds.at(20, 5), worlds.at(24), worlds.at(22, 20)
 OPTIONS = ("--from", FROM.isoformat(), "--to", TO.isoformat(), "--step", "12h", "--retrain-every", "2d", "--json")
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("backtest") / "world"
-    simulate(folder, accounts=1_500, days=26, campaigns=8, seed=21, start=DEFAULT_START, exchanges_per_day=4.0)
+    simulate(folder, accounts=1_500, days=34, campaigns=10, seed=21, start=DEFAULT_START, exchanges_per_day=3.0)
     return folder
 
 
@@ -48,7 +48,7 @@ def test_every_signup_is_decided_at_its_second_and_later_rows_tell_what_changed(
     rows = worlds.decisions(out)
     signups = {row["account_id"]: row["decided_at"] for row in rows if row["trigger"] == "signup"}
     assert signups == asked
-    assert said["counts"]["signups"] == len(asked) > 100
+    assert said["counts"]["signups"] == len(asked) > 50
     latest: dict[str, tuple[str, str | None]] = {}
     for row in sorted(rows, key=lambda one: (one["decided_at"], one["trigger"] != "signup")):
         word = (row["decision"], row["campaign_id"])
@@ -73,7 +73,7 @@ def test_results_have_the_columns_that_the_contract_names(replayed: tuple[Path, 
     report = json.loads((out / "report.json").read_text())
     assert (out / "report.html").stat().st_size > 0
     assert said["campaigns"] == len(report["campaigns"]) > 0
-    assert len(report["models"]) == 3  # at the start, after two and after four days
+    assert len(report["models"]) == 2  # at the start and after two days
     assert report["started_from"]["origin"] == "trained"
     assert not (out / ".backtest").exists()
 
@@ -86,7 +86,9 @@ def test_cutting_the_directory_leaves_every_decision_until_then_identical(
     before = [row for row in worlds.decisions(out) if row["decided_at"] <= CUT]
     assert [row for row in worlds.decisions(tmp_path / "out") if row["decided_at"] <= CUT] == before
     assert {row["trigger"] for row in before} >= {"signup", "campaign"}
-    assert len({row["model_version"] for row in before}) > 1  # a retraining lies before the cut
+    models = [json.loads((folder / "report.json").read_text())["models"] for folder in (tmp_path / "out", out)]
+    assert models[0] == models[1]  # a training lies before the cut, and its verdict and figures are the same
+    assert [one["origin"] for one in models[0]] == ["trained", "trained"]
 
     def members(folder: Path) -> list[dict[str, Any]]:
         rows = pq.read_table(folder / "campaigns.parquet").to_pylist()
