@@ -32,6 +32,11 @@ class Settings(BaseSettings):
     two_analysts_above: int = Field(
         100, ge=0, description="a verdict on more members of a campaign than this waits for a second analyst"
     )
+    least_analysts: int = Field(
+        2,
+        ge=1,
+        description="whose labels of fraud a model must rest on to be promoted by itself, above as many frauds as that",
+    )
     explore: float = Field(
         0.005,
         ge=0,

@@ -73,7 +73,8 @@ def train_command(
         **drawn,
         "explored": explored(outcomes(known.dataset, made), chances),
         "pair_model": learned.pairs.to_json(),
-        "gate": [{name: getattr(one, name) for name in one.__slots__} for one in registered.ruling.compared],
+        "gate": [one.to_json() for one in registered.ruling.figures],
+        "influence": [one.to_json() for one in registered.ruling.influence],
         "seconds": round(time.monotonic() - started, 1),
     }
     if report is not None:
@@ -87,7 +88,18 @@ def summary(full: dict[str, Any]) -> dict[str, Any]:
     """What ``--json`` prints."""
     about = full["training"]
     counts = {name: about[name] for name in ("as_of", "rows", "accounts", "positives", "legitimate", "campaigns")}
-    kept = ("metrics", "promoted", "why", "thresholds", "warnings", "explored", "pair_model", "seconds")
+    kept = (
+        "metrics",
+        "promoted",
+        "why",
+        "gate",
+        "influence",
+        "thresholds",
+        "warnings",
+        "explored",
+        "pair_model",
+        "seconds",
+    )
     return {"model_version": full["model_version"], **counts, **{name: full[name] for name in kept}}
 
 

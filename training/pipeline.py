@@ -34,7 +34,9 @@ from training.evaluate import (
     too_good,
 )
 from training.fit import FitRows, Fitted, fit
-from training.gate import Basis, Held
+from training.gate import Basis
+from training.held import Held, hold_out
+from training.influence import Taught
 from training.silence import Silence, campaign_share, learning_weight, weigh_silence
 from training.splits import CALIBRATION, TEST, TRAIN, Split, split
 from training.thresholds import Threshold, thresholds
@@ -57,6 +59,7 @@ class Trained:
     test: Int64s  # rows of the dataset that the gate compares on
     held: Held
     scores: Float64s  # of those rows, calibrated
+    taught: Taught
 
 
 def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at: int, code_version: str) -> Trained:
@@ -71,6 +74,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
     rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
     learned = side == TRAIN
     fitted = fit(rows.part(learned), dataset.features, seed=seed)
+    whole = dataset
     # What the model never splits on is not computed for it either: a call then costs a fraction of what all would take.
     dataset = dataset.only(fitted.used() | _ruled(dataset))
     rows = FitRows(dataset.matrix, rows.fraud, rows.weight, rows.group)
@@ -115,14 +119,17 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
         "warnings": [*_warnings(dataset, sides, made), *too_good(measured["metrics"])],
     }
     test = np.flatnonzero(side == TEST)
-    of = dataset.row[test]
+    innocent = accounts.stands_for * _innocence(dataset, silence, member)
     return Trained(
         artefact=make_artefact(manifest, fitted.text()),
         report=report,
         basis=_basis(dataset, sides),
         test=test,
-        held=Held(silence.hidden[test], counts[test], accounts.group[of]),
+        held=hold_out(whole, test, fraud=silence.hidden, weight=counts, innocent=innocent, countries=None),
         scores=score[test],
+        taught=Taught(
+            np.flatnonzero(learned), weight[learned], int(str(fitted.parameters["num_leaves"])), fitted.trees
+        ),
     )
 
 

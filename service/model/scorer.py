@@ -59,6 +59,11 @@ class Scorer:
         return self._artefact.manifest
 
     @property
+    def booster_text(self) -> str:
+        """The booster's file."""
+        return self._artefact.booster
+
+    @property
     def version(self) -> str:
         """The model's version."""
         return self._artefact.manifest.version
