@@ -32,7 +32,7 @@ CHANCE = 0.05  # that honest segments, all together, refuse a challenger that is
 LEAST_SEGMENT = 50  # honest accounts
 LEAST_TOUCHED = 3  # by the challenger alone, more than by the champion alone
 CROWDED = 4.0  # times the budget: what a segment may bear of friction that has to be borne by somebody
-SLOWER, LEAST_SLOWER = 1.5, 100.0  # times the champion's, and microseconds a row more
+SLOWER, LEAST_SLOWER = 1.5, 50.0  # times the champion's, and microseconds a row more
 
 
 @dataclass(frozen=True, slots=True)
