@@ -116,7 +116,7 @@ class World:
             age=np.tile(np.array(AGES, np.int64), m),
             matrix=matrix,
             ruled=np.full((m * ages, len(RULED)), np.nan, np.float32),
-            overturned=0,
+            overturned=np.zeros(m, bool),
         )
 
     def labels(self, who: Callable[[int], str] | None = None) -> list[LabelRecord]:
