@@ -30,11 +30,13 @@ if TYPE_CHECKING:
     from service.storage.store import Store
     from service.storage.writer import Writer
     from service.usecases.champion import Models
+    from service.usecases.compare_shadow import CompareShadow
     from service.usecases.detect import Detect
     from service.usecases.export_indicators import ExportIndicators
-    from service.usecases.models import PromoteModel, RollBackModel
+    from service.usecases.models import PromoteModel, RollBackModel, ShadowModel
     from service.usecases.rescore import Rescore
     from service.usecases.review_campaign import ReviewCampaign
+    from service.usecases.shadow import Shadow
     from service.usecases.together import Together
 
 log = structlog.get_logger(__name__)
@@ -74,7 +76,7 @@ class App:
 
     def close(self) -> None:
         """Writes what waits and closes the database."""
-        for part in ("score_accounts", "writer"):
+        for part in ("score_accounts", "writer", "shadow"):
             running = self.__dict__.pop(part, None)
             if running is not None:
                 running.close()
@@ -171,7 +173,14 @@ class App:
         from service.usecases.score_accounts import ScoreAccounts
         from service.usecases.together import Together
 
-        return Together(ScoreAccounts(self.store, self.writer, self.door, self.models))
+        return Together(ScoreAccounts(self.store, self.writer, self.door, self.models, self.shadow))
+
+    @cached_property
+    def shadow(self) -> Shadow:
+        """The deed of scoring with a challenger beside the champion."""
+        from service.usecases.shadow import Shadow
+
+        return Shadow(self.models, self.store)
 
     @cached_property
     def rescore(self) -> Rescore:
@@ -179,7 +188,7 @@ class App:
         from service.usecases.rescore import Rescore
 
         self.load_model()
-        return Rescore(self.store, self.models)
+        return Rescore(self.store, self.models, self.shadow)
 
     @cached_property
     def promote_model(self) -> PromoteModel:
@@ -194,6 +203,20 @@ class App:
         from service.usecases.models import RollBackModel
 
         return RollBackModel(self.store, self.model_directory)
+
+    @cached_property
+    def shadow_model(self) -> ShadowModel:
+        """The deed of letting a model score beside the champion."""
+        from service.usecases.models import ShadowModel
+
+        return ShadowModel(self.store, self.model_directory)
+
+    @cached_property
+    def compare_shadow(self) -> CompareShadow:
+        """The deed of comparing the model that shadows with the champion."""
+        from service.usecases.compare_shadow import CompareShadow
+
+        return CompareShadow(self.store)
 
     @cached_property
     def review_campaign(self) -> ReviewCampaign:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -36,7 +40,27 @@ class Telemetry:
         self._ended.labels(method, code).inc()
         self._seconds.labels(method).observe(seconds)
 
+    def watch_shadow(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Shows how many accounts a shadow model scored, dropped for lack of time, and failed on."""
+        self.registry.register(_ShadowCounts(counts))
+
     def serve(self, host: str, port: int) -> int:
         """Shows the figures over HTTP from a thread of its own; the port, where 0 was asked for."""
         server, _ = start_http_server(port, host, self.registry)
         return int(server.server_port)
+
+
+class _ShadowCounts(Collector):
+    """Read when somebody asks, from where they are counted."""
+
+    def __init__(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """One figure by outcome."""
+        family = CounterMetricFamily(
+            "gatehouse_shadow_accounts", "Accounts that came to the model that shadows the champion", labels=["outcome"]
+        )
+        for outcome, count in self._counts().items():
+            family.add_metric([outcome], count)
+        yield family

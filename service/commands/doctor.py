@@ -115,6 +115,22 @@ def _model(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
             )
 
 
+def _shadow(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    with opened(run.settings.database_url) as engine:
+        if check(engine) is not SchemaState.OK:
+            return
+    with run.app(upgrade=False) as app:
+        found = app.store.shadow()
+        if found is None or found.until is not None:
+            return
+        facts["shadow"] = {"version": found.model.version, "since": rfc3339(found.since)}
+        try:
+            Serving.load(app.model_directory(found.model), manifest_sha256=found.model.manifest_sha256)
+        except ArtefactProblem as error:
+            problem = f"the model that shadows the champion scores nothing: {error}"
+            yield Finding("shadow", "warning", problem, "`gatehouse models shadow --stop`, or train it again")
+
+
 def _keys(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
     path = run.settings.keyring_file()
     if run.settings.hmac_keys is None and not path.exists():
@@ -169,6 +185,7 @@ def _files(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
 CHECKS: dict[str, Callable[[Run, dict[str, object]], Iterator[Finding]]] = {
     "database": _database,
     "model": _model,
+    "shadow": _shadow,
     "keys": _keys,
     "tables": _tables,
     "files": _files,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.table import Table
 
 from service.commands.context import Run, command_options, now
-from service.domain.errors import NotAvailableYet
+from service.domain.enums import Decision
+from service.domain.errors import UsageError
 from service.domain.records import ModelRecord
 from service.domain.time import rfc3339
+
+if TYPE_CHECKING:  # it loads scipy, which `models list` has no use for
+    from service.usecases.compare_shadow import Comparison
 
 SHOWN_METRICS = ("roc_auc", "average_precision", "recall_at_fpr_0.001", "recall_at_budget")
 
@@ -83,13 +87,65 @@ def rollback_command(run: Run, reason: str) -> None:
 
 @models_group.command("shadow")
 @click.argument("version", required=False)
+@click.option("--stop", is_flag=True, help="End it. What it said is kept.")
+@click.option("--reason", default="", help="Why; kept in the registry's history.")
 @command_options
-def shadow_command(run: Run, version: str | None) -> None:  # noqa: ARG001  whatever was asked, the answer is the same
-    """Not in this version yet: score with a challenger beside the champion."""
-    raise NotAvailableYet(
-        "`gatehouse models shadow` is not in this version yet: a challenger that scores live traffic beside the "
-        "champion comes with the learning loop; `gatehouse train` compares the two on held-out accounts"
-    )
+def shadow_command(run: Run, version: str | None, reason: str, *, stop: bool) -> None:
+    """Let a model score live traffic beside the champion, without deciding; without a VERSION: compare the two.
+
+    Running servers follow within seconds, and the periodic job scores with it, too. It takes the place of any other
+    model that shadows.
+    """
+    if stop and version is not None:
+        raise UsageError("--stop ends the one that shadows; leave the version out")
+    with run.app() as app:
+        if version is not None:
+            model = app.shadow_model(version, why=reason, now=now())
+            run.done(_summary(model), f"{model.version} shadows the champion; `gatehouse models shadow` compares them")
+        elif stop:
+            ended = app.store.stop_shadow(now(), reason or "ended by hand")
+            if ended is None:
+                raise UsageError("no model shadows the champion")
+            run.done(_summary(ended), f"{ended.version} no longer shadows the champion")
+        else:
+            found = app.compare_shadow(now=now())
+            run.done({**_shadow(found), **found.to_json()})
+            if not run.as_json:
+                _print_comparison(found)
+
+
+def _shadow(found: Comparison) -> dict[str, Any]:
+    return {
+        "version": found.shadow.model.version,
+        "running": found.shadow.until is None,
+        "since": rfc3339(found.shadow.since),
+        "until": rfc3339(found.shadow.until) if found.shadow.until is not None else None,
+    }
+
+
+def _print_comparison(of: Comparison) -> None:
+    about = _shadow(of)
+    span = f"since {about['since'][:19]}" + (f" until {about['until'][:19]}" if about["until"] else "")
+    click.echo(f"{about['version']} beside {of.champion or 'the champion'} {span}")
+    click.echo(f"{of.scored:,} answers of {of.accounts:,} accounts scored, {of.missed:,} missed")
+    if of.scored:
+        table = Table(title="answers; rows: the champion's, columns: the shadow's")
+        table.add_column("")
+        for level in Decision:
+            table.add_column(level, justify="right")
+        for name, row in of.agreement.items():
+            table.add_row(name, *(f"{row[level]:,}" for level in Decision))
+        Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(table)
+        correlation = f"{of.correlation:.3f}" if of.correlation is not None else "-"
+        click.echo(f"rank correlation of scores {correlation}; shadow's less champion's at quantiles: ", nl=False)
+        click.echo("  ".join(f"{part}: {value:+.4f}" for part, value in of.difference.items()))
+        used = of.exchanges
+        if of.fraud.accounts:
+            click.echo(
+                f"exchanges of accounts labelled fraud before they were touched: champion {used.champion:,}, "
+                f"shadow {used.shadow:,}, of {used.all:,} until the label"
+            )
+    click.echo(of.sentence)
 
 
 def _summary(model: ModelRecord) -> dict[str, Any]:

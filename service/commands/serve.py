@@ -46,6 +46,7 @@ def serve_command(run: Run, listen: str, metrics_listen: str | None, console_lis
     stopping = threading.Event()
     metrics = _metrics(telemetry, metrics_listen)
     with run.app() as app:
+        telemetry.watch_shadow(app.shadow.counts)
         server = GatehouseServer(listen, app.use_cases(), telemetry, now, _limits(run))
         try:
             for number in (signal.SIGTERM, signal.SIGINT):

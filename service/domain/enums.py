@@ -71,5 +71,6 @@ class ModelState(StrEnum):
     """Where a model stands in the registry; exactly one is champion once any is."""
 
     CHALLENGER = "challenger"  # registered, not deciding
+    SHADOW = "shadow"  # scores beside the champion, and decides nothing; at most one
     CHAMPION = "champion"  # decides
     RETIRED = "retired"  # was champion once; roll back returns to the latest of these

@@ -55,6 +55,28 @@ class Assessment:
 
 
 @dataclass(frozen=True, slots=True)
+class ShadowAssessment:
+    """What a challenger would have answered where the champion gave an assessment. Nobody was told."""
+
+    assessment_id: str  # the champion's
+    model_version: str
+    account: int
+    assessed_at: int
+    score: float
+    decision: Decision
+    policy_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowRecord:
+    """The model that scores beside the champion, or did last."""
+
+    model: ModelRecord
+    since: int
+    until: int | None  # None: it still does
+
+
+@dataclass(frozen=True, slots=True)
 class LabelRecord:
     """An analyst's verdict as kept."""
 

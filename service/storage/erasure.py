@@ -20,7 +20,10 @@ from service.storage.states import restate
 from service.storage.tables import accounts, audit
 from service.storage.usagerows import part_number
 
-_GONE = ("links", "payments", "signals", "link_events", "usage_tiles", "campaign_members", "campaign_bars")
+_GONE = (
+    *("links", "payments", "signals", "link_events", "usage_tiles", "campaign_members", "campaign_bars"),
+    "shadow_assessments",
+)
 
 
 @dataclass(frozen=True, slots=True)

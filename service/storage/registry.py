@@ -8,8 +8,8 @@ from dataclasses import astuple, replace
 from sqlalchemy import Connection
 
 from service.domain.enums import ModelState
-from service.domain.errors import AlreadyExists, NoEarlierModel, UnknownModel
-from service.domain.records import ModelRecord
+from service.domain.errors import AlreadyExists, NoEarlierModel, UnknownModel, UsageError
+from service.domain.records import ModelRecord, ShadowRecord
 from service.storage.locks import lock_models
 from service.storage.sql import Row, Values, changed, insert, run
 from service.storage.tables import model_events
@@ -57,6 +57,47 @@ def champion(connection: Connection) -> ModelRecord | None:
     return _record(rows[0]) if rows else None
 
 
+def shadow(connection: Connection) -> ShadowRecord | None:
+    """The model that scores beside the champion, else the one that did last; None: none ever did."""
+    sql = "SELECT what, version, happened_at FROM model_events WHERE what <> 'added' ORDER BY number DESC"
+    until = None
+    for what, version, at in run(connection, sql):
+        if what == "shadowed":
+            found = model(connection, version)
+            return ShadowRecord(found, at, None if found.state is ModelState.SHADOW else until)
+        if what == "unshadowed":
+            until = at
+    return None
+
+
+def start_shadow(connection: Connection, version: str, at: int, why: str) -> ModelRecord:
+    """See ``Store.start_shadow``."""
+    lock_models(connection)
+    chosen = model(connection, version)
+    if chosen.state is ModelState.CHAMPION:
+        raise UsageError(f"{version} is the champion, which cannot shadow itself; `gatehouse models list` shows others")
+    if chosen.state is ModelState.SHADOW:
+        return chosen
+    stop_shadow(connection, at, f"{version} shadows instead")
+    changed(connection, "UPDATE models SET state = 'shadow', why = :why WHERE version = :v", why=why, v=version)
+    _note(connection, "shadowed", version, at, why)
+    return replace(chosen, state=ModelState.SHADOW, why=why)
+
+
+def stop_shadow(connection: Connection, at: int, why: str) -> ModelRecord | None:
+    """See ``Store.stop_shadow``."""
+    lock_models(connection)
+    rows = run(connection, f"SELECT {_COLUMNS} FROM models WHERE state = 'shadow'")
+    if not rows:
+        return None
+    found = _record(rows[0])
+    state = ModelState.CHALLENGER if found.promoted_at is None else ModelState.RETIRED
+    sql = "UPDATE models SET state = :state, why = :why WHERE version = :version"
+    changed(connection, sql, state=state.value, why=why, version=found.version)
+    _note(connection, "unshadowed", found.version, at, why)
+    return replace(found, state=state, why=why)
+
+
 def promote(connection: Connection, version: str, at: int, why: str) -> ModelRecord:
     """See ``Store.promote``."""
     lock_models(connection)
@@ -83,6 +124,8 @@ def roll_back(connection: Connection, at: int, why: str) -> ModelRecord:
 
 
 def _crown(connection: Connection, chosen: ModelRecord, at: int, why: str, what: str) -> ModelRecord:
+    if chosen.state is ModelState.SHADOW:
+        _note(connection, "unshadowed", chosen.version, at, why)
     # The old one steps down first: the unique index allows no two, not even for a moment.
     changed(connection, "UPDATE models SET state = 'retired' WHERE state = 'champion'")
     changed(

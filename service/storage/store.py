@@ -22,7 +22,14 @@ from service.domain.campaigns import (
 from service.domain.detection import CampaignRows, DetectionOutcome, FoundCampaign, Standing
 from service.domain.facts import Float32s, Int32s
 from service.domain.raw import Label
-from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
+from service.domain.records import (
+    Assessment,
+    ErasureRecord,
+    LabelRecord,
+    ModelRecord,
+    ShadowAssessment,
+    ShadowRecord,
+)
 from service.domain.requests import Page
 from service.domain.time import HOUR
 from service.storage import (
@@ -37,6 +44,7 @@ from service.storage import (
     reading,
     registry,
     reviews,
+    shadows,
     writing,
 )
 from service.storage.arrivals import Arrival, Outcome
@@ -52,6 +60,7 @@ from service.storage.memory import Memory
 from service.storage.past import past, settled_until
 from service.storage.schema import ensure, upgrade
 from service.storage.segments import Segments
+from service.storage.shadows import ShadowPairs
 from service.storage.sql import Int64s
 from service.tiles.history import History
 
@@ -459,6 +468,36 @@ class Store:
         """Returns to the champion before; again, to the one before that. Raises NoEarlierModel where there is none."""
         with transaction(self.engine) as connection:
             return registry.roll_back(connection, at, why)
+
+    def shadow(self) -> ShadowRecord | None:
+        """The model that scores beside the champion, else the one that did last; None: none ever did."""
+        with snapshot(self.engine) as connection:
+            return registry.shadow(connection)
+
+    def start_shadow(self, version: str, at: int, why: str) -> ModelRecord:
+        """Lets a model score beside the champion, in place of any that does. Raises UnknownModel, UsageError."""
+        with transaction(self.engine) as connection:
+            return registry.start_shadow(connection, version, at, why)
+
+    def stop_shadow(self, at: int, why: str) -> ModelRecord | None:
+        """Ends it; what it said is kept. The model that did; None: none did."""
+        with transaction(self.engine) as connection:
+            return registry.stop_shadow(connection, at, why)
+
+    def append_shadows(self, made: Sequence[ShadowAssessment]) -> int:
+        """Keeps what a challenger said, of accounts not erased meanwhile; known rows are left as they are."""
+        with transaction(self.engine) as connection:
+            return shadows.append(connection, made)
+
+    def shadow_pairs(self, version: str) -> ShadowPairs:
+        """What a challenger said beside the champion that it was beside last."""
+        with snapshot(self.engine) as connection:
+            return shadows.pairs(connection, version)
+
+    def shadow_judged(self, version: str, as_of: int) -> tuple[Int64s, Int64s, Int64s]:
+        """Accounts that the challenger scored and that are under a verdict: (account, verdict, since when)."""
+        with snapshot(self.engine) as connection:
+            return shadows.judged(connection, version, as_of)
 
     # --- care --------------------------------------------------------------------------------------------------------
 

@@ -386,6 +386,21 @@ Index(
     postgresql_where=text("propensity IS NOT NULL"),
 )
 
+# What a challenger would have answered, beside the answer that was given.
+shadow_assessments = Table(
+    "shadow_assessments",
+    metadata,
+    Column("assessment_id", Text, primary_key=True),
+    Column("model_version", Text, primary_key=True),
+    Column("account", I64, nullable=False),
+    Column("assessed_at", I64, nullable=False),
+    Column("score", Double, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Index("shadow_assessments_by_model", "model_version", "account"),
+    Index("shadow_assessments_by_account", "account"),
+)
+
 models = Table(
     "models",
     metadata,
@@ -407,13 +422,21 @@ Index(
     postgresql_where=text("state = 'champion'"),
 )
 
+Index(
+    "one_shadow",
+    models.c.state,
+    unique=True,
+    sqlite_where=text("state = 'shadow'"),
+    postgresql_where=text("state = 'shadow'"),
+)
+
 model_events = Table(
     "model_events",
     metadata,
     Column("number", I64, primary_key=True, autoincrement=False),  # 1, 2, 3 ...
     Column("happened_at", I64, nullable=False),
-    Column("what", Text, nullable=False),  # ``added``, ``promoted``, ``rolled_back``
-    Column("version", Text, nullable=False),  # the model that is champion from then on, or was added
+    Column("what", Text, nullable=False),  # ``added``, ``promoted``, ``rolled_back``, ``shadowed``, ``unshadowed``
+    Column("version", Text, nullable=False),  # the model that it happened to
     Column("why", Text, nullable=False),
 )
 

@@ -13,7 +13,7 @@ import structlog
 
 from service.domain.errors import ArtefactProblem, GatehouseError, NotReady
 from service.domain.facts import Float32s, Float64s
-from service.domain.records import ModelRecord, Reason
+from service.domain.records import ModelRecord, Reason, ShadowRecord
 from service.engine.embedded import columns
 from service.features.catalogue import by_name, fingerprint, for_rules, link_kinds_of, matrix, signal_names_of
 from service.features.columns import Columns, Int64s
@@ -34,6 +34,10 @@ class Registry(Protocol):
 
     def champion(self) -> ModelRecord | None:
         """The model that decides; None: none was promoted yet."""
+        ...
+
+    def shadow(self) -> ShadowRecord | None:
+        """The model that scores beside the champion, or did last; None: none ever did."""
         ...
 
     def model(self, version: str) -> ModelRecord:
@@ -122,8 +126,10 @@ class Models:
         self._exploration = exploration
         self._lock = Lock()
         self._current: Serving | None = None
+        self._shadow: Serving | None = None
         self._loaded: dict[str, Serving] = {}
         self._refused: str | None = None
+        self._shadow_refused: str | None = None
 
     def current(self) -> Serving:
         """The model that decides; raises NotReady if there is none."""
@@ -136,11 +142,39 @@ class Models:
         """Whether a model is loaded."""
         return self._current is not None
 
-    def refresh(self) -> bool:
-        """Looks at the registry and switches if another model was promoted; True if it switched.
+    def shadow(self) -> Serving | None:
+        """The model that scores beside the champion; None: none does."""
+        return self._shadow
 
-        A champion that cannot be loaded leaves the present model in charge, and the log says why, once.
+    def refresh(self) -> bool:
+        """Looks at the registry and switches if another model was promoted, or shadows; True: another decides.
+
+        A champion that cannot be loaded leaves the present model in charge, and the log says why, once. A shadow that
+        cannot be loaded scores nothing.
         """
+        switched = self._follow_champion()
+        self._follow_shadow()
+        return switched
+
+    def _follow_shadow(self) -> None:
+        found = self._registry.shadow()
+        record = found.model if found is not None and found.until is None else None
+        if record is None:
+            if self._shadow is not None:
+                log.info("shadow_ended", model=self._shadow.version)
+            self._shadow = self._shadow_refused = None
+        elif record.version not in (self._shadow.version if self._shadow else None, self._shadow_refused):
+            self._shadow = None
+            try:
+                self._shadow = self._serving(record)
+            except ArtefactProblem as error:
+                self._shadow_refused = record.version
+                log.error("shadow_refused", model=record.version, why=str(error))  # noqa: TRY400  said whole
+            else:
+                self._shadow_refused = None
+                log.info("shadow_began", model=record.version)
+
+    def _follow_champion(self) -> bool:
         record = self._registry.champion()
         if record is None or (self._current is not None and self._current.version == record.version):
             return False

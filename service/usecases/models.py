@@ -30,6 +30,8 @@ class Registry(Protocol):
 
     def roll_back(self, at: int, why: str) -> ModelRecord: ...
 
+    def start_shadow(self, version: str, at: int, why: str) -> ModelRecord: ...
+
 
 @dataclass(frozen=True, slots=True)
 class ListModels:
@@ -97,6 +99,22 @@ class RollBackModel:
             self.registry.promote(before.version, now, f"{record.version} could not be rolled back to: its files fail")
             raise
         return record
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowModel:
+    """The deed, wired to its rooms."""
+
+    registry: Registry
+    resolve: Resolve
+
+    def __call__(self, version: str, *, why: str, now: int) -> ModelRecord:
+        """Lets a model score beside the champion, once it has been loaded here.
+
+        Raises UnknownModel, ArtefactProblem, and UsageError where it is the champion.
+        """
+        _check(self.registry.model(version), self.resolve)
+        return self.registry.start_shadow(version, now, why or "to be compared with the champion")
 
 
 def _check(record: ModelRecord, resolve: Resolve) -> None:

@@ -51,6 +51,12 @@ class Jobs(Protocol):
     def count_accounts(self, *, changed_since: int | None = None) -> int: ...
 
 
+class Beside(Protocol):
+    """Who looks on; it must not raise."""
+
+    def beside(self, history: History, made: Sequence[Assessment]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RescoreReport:
     """What the job did."""
@@ -66,6 +72,7 @@ class Rescore:
 
     jobs: Jobs
     models: Decides
+    shadow: Beside | None = None  # None: nobody looks on
 
     def __call__(
         self,
@@ -89,6 +96,8 @@ class Rescore:
             latest = self.jobs.latest_decisions(history.account)
             before = {account: told.decision for account, told in latest.items()}
             self.jobs.append_assessments(made)
+            if self.shadow is not None:
+                self.shadow.beside(history, made)
             for assessment in made:
                 changed += assessment.decision is not before.get(assessment.account, Decision.ALLOW)
                 decisions[assessment.decision] = decisions.get(assessment.decision, 0) + 1

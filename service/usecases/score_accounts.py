@@ -41,11 +41,20 @@ class Writes(Protocol):
     def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]: ...
 
 
+class Answered(Protocol):
+    """Who looks on; it must neither wait nor raise."""
+
+    def offer(self, history: History, made: Sequence[Assessment]) -> None: ...
+
+
 class ScoreAccounts:
     """The deed, wired to its rooms. Safe to call from many threads."""
 
-    def __init__(self, reads: Reads, writes: Writes, door: Door, models: Models) -> None:
+    def __init__(
+        self, reads: Reads, writes: Writes, door: Door, models: Models, answered: Answered | None = None
+    ) -> None:
         self.reads, self.writes, self.door, self.models = reads, writes, door, models
+        self.answered = answered  # None: nobody looks on
         # Most requests bring no payments, links or signals, and laying out three empty batches took 0.3 ms.
         self._none = (door.payments([], 0)[0], door.links([], 0)[0], door.signals([], 0)[0])
 
@@ -59,20 +68,27 @@ class ScoreAccounts:
         entered = self._enter(requests, now, answers)
         live = [i for i, answer in enumerate(answers) if answer is None]
         if live:
-            made = self._assess(serving, [requests[i] for i in live], entered, now)
+            history = self._known(entered, [requests[i] for i in live], now)
+            made = self._assess(serving, history, [requests[i] for i in live], now)
             arrivals = [
                 _arrival(made[j], entered, i, now) if not isinstance(made[j], GatehouseError) else None
                 for j, i in enumerate(live)
             ]
             outcomes = iter(self.writes.submit([a for a in arrivals if a is not None], timeout_s))
+            settled: list[Assessment] = []
             for j, i in enumerate(live):
                 answer = made[j]
                 if not isinstance(answer, GatehouseError):
                     answer = _settled(requests[i], answer, next(outcomes))
+                    if answer is made[j] and isinstance(answer, Assessment):
+                        settled.append(answer)
                 answers[i] = answer
+            if self.answered is not None:
+                self.answered.offer(history, settled)
         return self._explained(requests, [answer for answer in answers if answer is not None])
 
-    def _assess(self, serving: Serving, requests: Sequence[ScoreRequest], entered: _Entered, now: int) -> list[Answer]:
+    def _known(self, entered: _Entered, requests: Sequence[ScoreRequest], now: int) -> History:
+        """What is stored of the accounts, with what the requests bring."""
         account = hash64_many([request.account_id for request in requests])
         brought = entered.brought
         history = self.reads.history(np.unique(account), now, np.unique(brought.links().key))
@@ -80,13 +96,15 @@ class ScoreAccounts:
         paid, said = none, none
         if len(brought.payments) or len(brought.signals):
             paid, said, _ = self.reads.known_events(brought.payments.event, brought.signals.event, none)
-        history = overlay(
+        return overlay(
             history,
             brought,
             now,
             payments=_first_new(brought.payments.event, paid),
             signals=_first_new(brought.signals.event, said),
         )
+
+    def _assess(self, serving: Serving, history: History, requests: Sequence[ScoreRequest], now: int) -> list[Answer]:
         asked = [
             Asked(request.account_id, request.purpose, request.request_id, request.content) for request in requests
         ]

@@ -181,7 +181,7 @@ def test_an_erased_account_is_unknown_and_its_keys_link_nobody(server: RunningSe
     assert [link for link in after.links if link.key_type == "device"] == []
 
 
-def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: Path) -> None:
+def test_a_running_server_follows_a_promotion_and_a_roll_back_without_dropping_a_request(home: Path) -> None:
     server = start_server(home)
     try:
         world = home / "world"
@@ -210,17 +210,30 @@ def test_a_running_server_follows_a_promotion_without_dropping_a_request(home: P
                 -1
             ]
         )
-        promoted_at = time.monotonic()
-        while time.monotonic() - promoted_at < 10 and trained["model_version"] not in versions[-4:]:
-            time.sleep(0.05)
-        took = time.monotonic() - promoted_at
+        after = str(trained["model_version"])
+
+        def seconds_until(version: str) -> float:
+            """Until all callers are answered by this model; more than 10 s means never."""
+            began = time.monotonic()
+            while time.monotonic() - began < 10 and set(versions[-8:]) != {version}:
+                time.sleep(0.05)
+            return time.monotonic() - began
+
+        promotion = seconds_until(after)
+        gatehouse("models", "rollback", "--reason", "a try", home=home)
+        return_ = seconds_until(before)
         stop.set()
         for thread in callers:
             thread.join()
         assert failures == []
-        assert before != trained["model_version"]
-        assert versions[-1] == trained["model_version"]
-        assert took < 10  # the promise is 5 s on a machine that does nothing else
+        assert before != after
+        assert max(promotion, return_) < 10  # the promise is 5 s on a machine that does nothing else
+        changes = [version for i, version in enumerate(versions) if versions[i - 1 : i] != [version]]
+        assert (changes[0], changes[-1], set(changes)) == (before, before, {before, after})
+        with server.channel() as channel:
+            models_pb2_grpc.ModelServiceStub(channel).PromoteModel(
+                models_pb2.PromoteModelRequest(model_version=after, reason="test"), timeout=TIMEOUT
+            )
         with server.channel() as channel:
             back = models_pb2_grpc.ModelServiceStub(channel).RollBackModel(
                 models_pb2.RollBackModelRequest(reason="test"), timeout=TIMEOUT

@@ -89,6 +89,9 @@ class _Unsealed:
         found = self._store.champion()
         return replace(found, manifest_sha256=None) if found else None  # type: ignore[arg-type]
 
+    def shadow(self) -> None:
+        return None
+
     def model(self, version: str) -> ModelRecord:
         return replace(self._store.model(version), manifest_sha256=None)  # type: ignore[arg-type]
 

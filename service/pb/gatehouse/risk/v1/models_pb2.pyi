@@ -34,6 +34,8 @@ class _ModelStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelState
     """Decides."""
     MODEL_STATE_RETIRED: _ModelState.ValueType  # 3
     """Was champion once; rolling back returns to the latest of these."""
+    MODEL_STATE_SHADOW: _ModelState.ValueType  # 4
+    """Scores beside the champion, for comparison, and decides nothing."""
 
 class ModelState(_ModelState, metaclass=_ModelStateEnumTypeWrapper):
     """Where a model stands."""
@@ -46,6 +48,8 @@ MODEL_STATE_CHAMPION: ModelState.ValueType  # 2
 """Decides."""
 MODEL_STATE_RETIRED: ModelState.ValueType  # 3
 """Was champion once; rolling back returns to the latest of these."""
+MODEL_STATE_SHADOW: ModelState.ValueType  # 4
+"""Scores beside the champion, for comparison, and decides nothing."""
 Global___ModelState: _TypeAlias = ModelState  # noqa: Y015
 
 @_typing.final
