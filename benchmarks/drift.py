@@ -32,7 +32,7 @@ from service.model.stability import ANOTHER, SCORE, Drift, Reference, Seen, make
 from service.settings import Settings
 from service.usecases.import_directory import import_directory
 from training.dataset import Dataset, build
-from training.drift import drifted, reference_of, seen_of
+from training.drift import at_fixed_ages, drifted, reference_of, seen_of
 from training.simulate import DEFAULT_START, agents, identity, payments, places, simulate
 
 SEED = 3
@@ -153,7 +153,7 @@ class Watched:
         scorer = Scorer(made.artefact)
         score = _scores(scorer, dataset)
         held = held_out(dataset)[dataset.row]
-        seen = seen_of(dataset, score, scored=held)
+        seen = seen_of(dataset, score, scored=held).part(at_fixed_ages(dataset))
         total = sum(made.artefact.manifest.gain.values())
         return cls(
             scorer,
@@ -164,7 +164,7 @@ class Watched:
 
     def seen(self, dataset: Dataset) -> Seen:
         """The probes of another world, scored."""
-        return seen_of(dataset, _scores(self.scorer, dataset))
+        return seen_of(dataset, _scores(self.scorer, dataset)).part(at_fixed_ages(dataset))
 
 
 def _scores(scorer: Scorer, dataset: Dataset) -> Float64s:

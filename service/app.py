@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from service.usecases.review_campaign import ReviewCampaign
     from service.usecases.shadow import Shadow
     from service.usecases.together import Together
+    from service.usecases.watch_drift import WatchDrift
 
 log = structlog.get_logger(__name__)
 
@@ -189,6 +190,13 @@ class App:
 
         self.load_model()
         return Rescore(self.store, self.models, self.shadow)
+
+    @cached_property
+    def watch_drift(self) -> WatchDrift:
+        """The deed of comparing what was scored lately with what the champion learned from."""
+        from service.usecases.watch_drift import WatchDrift
+
+        return WatchDrift(self.store)
 
     @cached_property
     def promote_model(self) -> PromoteModel:

@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+MOST_FEATURES = 10  # with a figure of their own
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stability:
+    """How far one feature, or the score, is from what the model learned from."""
+
+    feature: str | None  # None: the score
+    of: str  # ``signup`` or ``later``: of accounts as they sign up, or as they are known
+    index: float
+    accounts: float  # that it was measured on
+
+
+@dataclass(frozen=True, slots=True)
+class DriftFigures:
+    """What was measured last."""
+
+    at: int  # microseconds
+    seconds: float  # that measuring took
+    rows: int
+    alarms: int  # features that the score rests on, and the score, that are beyond their bound
+    measured: Sequence[Stability]  # the farthest beyond its bound first
 
 
 class Telemetry:
@@ -30,6 +53,9 @@ class Telemetry:
             registry=self.registry,
         )
 
+        self._drift = _Drift()
+        self.registry.register(self._drift)
+
     def rpc_started(self, method: str) -> None:
         """A call of ``method`` (``/package.Service/Method``) began."""
         self._under_way.labels(method).inc()
@@ -43,6 +69,10 @@ class Telemetry:
     def watch_shadow(self, counts: Callable[[], Mapping[str, int]]) -> None:
         """Shows how many accounts a shadow model scored, dropped for lack of time, and failed on."""
         self.registry.register(_ShadowCounts(counts))
+
+    def show_drift(self, figures: DriftFigures) -> None:
+        """Shows the score's stability and the worst features', in place of what was shown before."""
+        self._drift.figures = figures
 
     def serve(self, host: str, port: int) -> int:
         """Shows the figures over HTTP from a thread of its own; the port, where 0 was asked for."""
@@ -64,3 +94,40 @@ class _ShadowCounts(Collector):
         for outcome, count in self._counts().items():
             family.add_metric([outcome], count)
         yield family
+
+
+class _Drift(Collector):
+    """The figures of the last measurement; none before the first. A feature that is no longer among the worst goes."""
+
+    def __init__(self) -> None:
+        self.figures: DriftFigures | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """At most ``MOST_FEATURES`` series twice, and few others."""
+        now = self.figures
+        if now is None:
+            return
+        score = GaugeMetricFamily(
+            "gatehouse_score_stability", "Population stability index of the score against training", labels=["of"]
+        )
+        features = GaugeMetricFamily(
+            "gatehouse_feature_stability",
+            "Population stability index of the features farthest from training",
+            labels=["feature", "of"],
+        )
+        accounts = GaugeMetricFamily("gatehouse_drift_accounts", "Accounts that it is measured on", labels=["of"])
+        worst = list(dict.fromkeys(one.feature for one in now.measured if one.feature is not None))[:MOST_FEATURES]
+        for one in now.measured:
+            if one.feature is None:
+                score.add_metric([one.of], one.index)
+                accounts.add_metric([one.of], one.accounts)
+            elif one.feature in worst:
+                features.add_metric([one.feature, one.of], one.index)
+        yield from (score, features, accounts)
+        for name, text, value in (
+            ("alarms", "The score and features that it rests on that are beyond their bounds", now.alarms),
+            ("rows", "Rows that stability is measured on", now.rows),
+            ("seconds", "Seconds that the last measurement took", now.seconds),
+            ("measured_at_seconds", "When stability was measured last, since 1970", now.at / 1e6),
+        ):
+            yield GaugeMetricFamily(f"gatehouse_drift_{name}", text, value)

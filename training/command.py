@@ -11,6 +11,7 @@ import click
 
 from service.commands.context import MOMENT, Run, command_options, now
 from service.commands.jobs import warn_if_stale
+from training.drift import champion_drift
 from training.exploration import explored, outcomes
 from training.register import champion_scores
 from training.report.measured import measured
@@ -59,10 +60,12 @@ def train_command(
         before = app.store.champion()
         learned = retrain(app, known, at=now(), promote=promote, budget=budget, seed=seed, say=run.say)
         made, registered = learned.made, learned.registered
-        drawn = {}
+        drawn: dict[str, Any] = {}
         if report is not None:
             rival = champion_scores(app, before, known.dataset, made)
-            drawn = measured(app.store, known.dataset, known.labels, made, rival, seed=seed)
+            drift = champion_drift(app, before, known.dataset)
+            drawn = {} if drift is None else {"drift": drift}
+            drawn |= measured(app.store, known.dataset, known.labels, made, rival, seed=seed)
     full = {
         "model_version": made.artefact.manifest.version,
         "promoted": registered.promoted,

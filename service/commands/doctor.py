@@ -17,12 +17,15 @@ from service.commands.context import Run, command_options, now
 from service.commands.database import MEND
 from service.domain.errors import ArtefactProblem, GatehouseError
 from service.domain.time import rfc3339
+from service.features.catalogue import by_name
+from service.model.stability import LATER, SCORE, SIGNUP, Drift
 from service.signals.reference.tables import damaged
 from service.storage.database import opened
 from service.storage.schema import SchemaState, check
 from service.usecases.champion import Serving
 
 OLD_TABLE_DAYS = 365
+MOST_DRIFTED = 8  # findings of their own
 SHOWN_VERSIONS = (
     *("gatehouse", "grpcio", "lightgbm", "sqlalchemy", "numpy", "pyarrow"),
     *("phonenumbers", "publicsuffixlist"),
@@ -131,6 +134,43 @@ def _shadow(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
             yield Finding("shadow", "warning", problem, "`gatehouse models shadow --stop`, or train it again")
 
 
+def _drift(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
+    """A starter model is left alone: that it has never seen these accounts is said already."""
+    with opened(run.settings.database_url) as engine:
+        if check(engine) is not SchemaState.OK:
+            return
+    with run.app(upgrade=False) as app:
+        champion = app.store.champion()
+        if champion is None:
+            return
+        watched = app.watch_drift(champion, now=now())
+    by_side = {f"score_{one.of}": round(one.psi, 4) for one in watched.drift if one.feature == SCORE}
+    facts["drift"] = {"rows": watched.rows, "alarms": len(watched.alarms), **by_side}
+    if champion.origin == "starter":
+        return
+    for one in watched.alarms[:MOST_DRIFTED]:
+        yield _drifted(one, watched.gain.get(one.feature, 0.0))
+    if len(watched.alarms) > MOST_DRIFTED:
+        others = ", ".join(one.feature for one in watched.alarms[MOST_DRIFTED:])
+        yield Finding("drift", "warning", f"{others} drifted, too", "look at those above first")
+
+
+def _drifted(one: Drift, gain: float) -> Finding:
+    whose = {SIGNUP: "of signups", LATER: "of older accounts"}[one.of]
+    index = f"population stability index {one.psi:.2f}, above {one.bound:.2f}, over {one.accounts:,.0f} accounts"
+    if one.feature == SCORE:
+        problem = f"scores {whose} in the last 7 days are not spread as they were when the model was trained ({index})"
+        return Finding("drift", "warning", problem, "look at what drifted among its features; `gatehouse train`")
+    problem = f"{one.feature} {whose} is not what the model learned from ({index}; {gain:.1%} of the model's gain)"
+    try:
+        (known,) = by_name([one.feature])
+        made_from = f"what it is made from ({known.source}: {known.meaning})"
+    except KeyError:  # a model for another version's features, which is a finding of its own
+        made_from = "what it was made from"
+    mend = f"see that {made_from} still says what it said; where it does, `gatehouse train`"
+    return Finding("drift", "warning", problem, mend)
+
+
 def _keys(run: Run, facts: dict[str, object]) -> Iterator[Finding]:
     path = run.settings.keyring_file()
     if run.settings.hmac_keys is None and not path.exists():
@@ -186,6 +226,7 @@ CHECKS: dict[str, Callable[[Run, dict[str, object]], Iterator[Finding]]] = {
     "database": _database,
     "model": _model,
     "shadow": _shadow,
+    "drift": _drift,
     "keys": _keys,
     "tables": _tables,
     "files": _files,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 
 import click
 import structlog
@@ -12,12 +13,15 @@ import structlog
 from service.app import App
 from service.commands.context import Run, command_options, now
 from service.domain.errors import GatehouseError, NotAvailableYet, UsageError
+from service.model.stability import SCORE
 from service.rpc.server import GatehouseServer, Limits
-from service.telemetry import Telemetry
+from service.telemetry import DriftFigures, Stability, Telemetry
+from service.usecases.watch_drift import Watched
 
 log = structlog.get_logger(__name__)
 
 DEFAULT_METRICS = "127.0.0.1:9464"
+DRIFT_EVERY_S = 900.0
 
 
 @click.command("serve")
@@ -54,6 +58,7 @@ def serve_command(run: Run, listen: str, metrics_listen: str | None, console_lis
             server.start()
             app.load_model()
             threading.Thread(target=_follow, args=(app, server, stopping), name="follow", daemon=True).start()
+            threading.Thread(target=_watch_drift, args=(app, telemetry, stopping), name="drift", daemon=True).start()
             server.set_ready(ready=True)
             click.echo(f"ready grpc={server.address} metrics={metrics} console=none")
             sys.stdout.flush()
@@ -88,6 +93,33 @@ def _follow(app: App, server: GatehouseServer, stopping: threading.Event) -> Non
                 log.info("service_ready_again")
             healthy = True
         server.set_ready(ready=healthy)
+
+
+def _watch_drift(app: App, telemetry: Telemetry, stopping: threading.Event) -> None:
+    """Measures now and then how far what was scored lately is from what the champion learned from.
+
+    From the record, in a thread of its own: no call waits for it, and where it fails calls are answered all the same.
+    """
+    while True:
+        try:
+            champion = app.store.champion()
+            if champion is not None:
+                began = time.monotonic()
+                watched = app.watch_drift(champion, now=now())
+                telemetry.show_drift(_figures(watched, time.monotonic() - began))
+                for one in watched.alarms:
+                    log.warning("drift_found", feature=one.feature, of=one.of, index=one.psi, bound=one.bound)
+        except GatehouseError as error:
+            log.warning("drift_not_measured", why=str(error))
+        if stopping.wait(DRIFT_EVERY_S):
+            return
+
+
+def _figures(watched: Watched, seconds: float) -> DriftFigures:
+    measured = [
+        Stability(None if one.feature == SCORE else one.feature, one.of, one.psi, one.accounts) for one in watched.drift
+    ]
+    return DriftFigures(now(), seconds, watched.rows, len(watched.alarms), measured)
 
 
 def _metrics(telemetry: Telemetry, asked: str | None) -> str:

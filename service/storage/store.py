@@ -44,6 +44,7 @@ from service.storage import (
     reading,
     registry,
     reviews,
+    scored,
     shadows,
     writing,
 )
@@ -431,6 +432,19 @@ class Store:
         """Accounts that chance had a say in by ``as_of``: whether it let them through, and how likely that was."""
         with snapshot(self.engine) as connection:
             return assessments.chances(connection, as_of)
+
+    def scored_between(self, accounts: Int64s, since: int, until: int) -> tuple[Int64s, Int64s, list[str]]:
+        """Assessments of these accounts from ``since`` to ``until`` as (account, assessed_at, assessment_id).
+
+        By account and moment; without those made while the account stood under a verdict of fraud.
+        """
+        with snapshot(self.engine) as connection:
+            return scored.scored_between(connection, accounts, since, until)
+
+    def scored_rows(self, assessments: Sequence[str], version: str) -> list[tuple[str, float, bytes]]:
+        """Of these assessments (assessment_id, score, features) of those by model ``version``, erased ones left out."""
+        with snapshot(self.engine) as connection:
+            return [(row[0], row[1], bytes(row[2])) for row in scored.scored_rows(connection, assessments, version)]
 
     def append_assessments(self, made: Sequence[Assessment]) -> int:
         """Keeps a job's assessments, durable on return; returns how many were new. A known id is left as it is."""

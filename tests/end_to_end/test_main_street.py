@@ -163,6 +163,7 @@ def test_metrics_and_health_are_there(server: RunningServer) -> None:
     with urllib.request.urlopen(f"http://{server.metrics}/metrics", timeout=10) as page:
         text = page.read().decode()
     assert 'gatehouse_rpc_ended_total{code="OK",method="/gatehouse.risk.v1.ScoringService/ScoreAccount"}' in text
+    assert "gatehouse_drift_measured_at_seconds" in text  # measured as it started, beside the calls
     with server.channel() as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

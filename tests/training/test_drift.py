@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from service.domain.time import DAY
 from service.features.columns import Column, Columns
 from service.features.feature import MAIL, Feature
-from service.model.stability import SCORE, Reference
+from service.model.stability import LATER, SCORE, Reference
 from training.dataset import UNLABELLED, Accounts, Dataset
 from training.drift import LEAST_NEW, drifted, reference_of, told
 
@@ -78,6 +80,24 @@ def test_an_account_that_stands_for_nine_is_one_account() -> None:
     learned = dataset(500, 0, 1, stands_for=9.0)
     made = reference_of(learned, scores(learned, 2), held=np.ones(1_000, bool))
     assert made.features["length"].accounts == (500, 500)
+
+
+def test_probes_before_a_confirmation_are_of_campaigns_only_and_no_reference(reference: Reference) -> None:
+    learned = dataset(500, 500, 1)
+    odd = replace(learned, age=np.where((learned.age > 0) & (learned.row % 3 == 0), 5 * DAY // 4 - 1, learned.age))
+    made = reference_of(odd, scores(odd, 2), held=np.ones(2_000, bool))
+    assert made.ages == (0, DAY)
+    told_apart = drifted(reference, odd, None, since=NOW)
+    assert {one.accounts for one in told_apart if one.of == LATER} == {
+        len(np.unique(odd.row[(odd.row >= 500) & (odd.age == DAY)]))
+    }
+
+
+def test_a_reference_leaves_the_calendar_out() -> None:
+    learned = dataset(500, 0, 1)
+    named = (replace(FEATURES[0], name="local_weekday"), *FEATURES[1:])
+    made = reference_of(replace(learned, features=named), scores(learned, 2), held=np.ones(1_000, bool))
+    assert list(made.features) == ["kind", "spent"]
 
 
 def test_those_who_signed_up_since_are_compared_and_not_lost_among_those_before(reference: Reference) -> None:
