@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from service.domain.facts import Float64s, Int32s, Int64s
 
 Bools = NDArray[np.bool_]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,7 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sightings:
-    """Rows of keys that two accounts or more showed, each (account, key) once, ordered by key.
+    """Rows of keys that two accounts or more showed, each (account, key) once, ordered by key and account.
 
     ``n`` accounts; ``k`` keys. A key that one account alone showed links nobody; only ``shown`` counts it.
     """
@@ -53,7 +55,7 @@ def sightings(n: int, kinds: tuple[str, ...], rows: Rows, alone: Int32s | None =
 
     ``alone`` of shape (kinds, n) counts keys that are not among the rows because one account alone showed them.
     """
-    order = np.argsort(rows.key, kind="stable")
+    order = np.argsort(rows.key)
     account, key, kind = rows.account[order], rows.key[order], rows.kind[order]
     shown = np.bincount(kind * n + account, minlength=len(kinds) * n).reshape(len(kinds), n).astype(np.int32)
     if alone is not None:
@@ -63,11 +65,13 @@ def sightings(n: int, kinds: tuple[str, ...], rows: Rows, alone: Int32s | None =
     place = np.cumsum(shared) - 1
     of_row = np.repeat(np.arange(len(starts)), degree)
     kept = shared[of_row]
+    # In one order whatever order they came in, so that sums have the same last bit in every run.
+    code = np.sort(place[of_row[kept]] * n + account[kept])
     return Sightings(
         n=n,
         kinds=kinds,
-        account=account[kept],
-        key=place[of_row[kept]],
+        account=code % max(n, 1),
+        key=code // max(n, 1),
         hashes=key[starts][shared],
         kind=kind[starts][shared],
         degree=degree[shared],
@@ -79,6 +83,15 @@ def runs(ordered: Int64s) -> tuple[Int64s, Int64s]:
     """Where each run of equal values begins, and how long it is."""
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(ordered)), bool), ordered[1:] != ordered[:-1]]))
     return start, np.diff(np.append(start, len(ordered)))
+
+
+def grown(values: NDArray[Number], size: int, fill: int) -> NDArray[Number]:
+    """``values`` with room for ``size`` along the first axis, the new ones being ``fill``."""
+    if len(values) >= size:
+        return values
+    out = np.full((size, *values.shape[1:]), fill, values.dtype)
+    out[: len(values)] = values
+    return out
 
 
 def summed(place: Int64s, values: Float64s, size: int) -> Float64s:
@@ -93,22 +106,3 @@ def counted(code: Int64s) -> Int64s:
     out = np.empty(len(code), np.int64)
     out[order] = np.repeat(length, length)
     return out
-
-
-def prompt_rows(n: int, account: Int64s, prompt: Int64s) -> tuple[Int64s, Int64s, Int32s]:
-    """From exchanges (place of the account, prompt id) to the rows (account, prompt) of prompts that repeat, each once.
-
-    Third, shape (n,): prompts of each account that are not among the rows, having been sent once in all.
-    """
-    order = np.argsort(prompt, kind="stable")
-    account, prompt = account[order], prompt[order]
-    start, length = runs(prompt)
-    once = length == 1
-    alone = np.bincount(account[start[once]], minlength=n).astype(np.int32)
-    again = np.repeat(~once, length)
-    account, prompt = account[again], prompt[again]
-    within = np.lexsort((account, prompt))
-    account, prompt = account[within], prompt[within]
-    fresh = np.ones(len(prompt), bool)
-    fresh[1:] = (prompt[1:] != prompt[:-1]) | (account[1:] != account[:-1])
-    return account[fresh], prompt[fresh], alone

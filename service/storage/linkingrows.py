@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 from service.domain.campaigns import CampaignState
 from service.domain.detection import STATE_CODES, CampaignRows
 from service.domain.facts import Float32s, Int32s
+from service.domain.time import FUTURE_TOLERANCE
 from service.storage import layouts
 from service.storage.memory import Memory
 from service.storage.segments import SCHEMA, Segments
@@ -79,14 +80,16 @@ def usage_rows(
 ) -> Iterator[pa.Table]:
     """See ``Store.usage_rows``."""
     wanted = list(dict.fromkeys(columns)) or SCHEMA.names
-    for segment in segments.listed(connection):
-        if since is None or segment.last_learned > since:
-            table = segments.read(segment, list(dict.fromkeys([*wanted, "learned"])))
+    after = -(2**63) if since is None else since
+    # Nothing is learned earlier than that before it happens: a replay of the past opens no file of its future.
+    for segment in segments.listed(connection, end=as_of + FUTURE_TOLERANCE + 1):
+        if segment.last_learned > after:
+            table = segments.read(segment, list(dict.fromkeys([*wanted, "learned"])), (after, as_of))
             found = _learned(table, as_of, since, wanted)
             if found is not None:
                 yield found
     gathered: list[pa.Table] = []
-    for _, table in segments.logged(connection):
+    for _, table in segments.logged(connection, after):
         found = _learned(table, as_of, since, wanted)
         if found is not None:
             gathered.append(found)

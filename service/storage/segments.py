@@ -12,7 +12,7 @@ import os
 import posixpath
 import uuid
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -95,9 +95,10 @@ class Segments:
         insert(connection, usage_log, row)
 
     @staticmethod
-    def logged(connection: Connection) -> Iterator[tuple[int, pa.Table]]:
-        """Live exchanges that are in no segment yet, as (part, table)."""
-        parts = [part for (part,) in run(connection, "SELECT part FROM usage_log ORDER BY last_learned, part")]
+    def logged(connection: Connection, after: int = -(2**63)) -> Iterator[tuple[int, pa.Table]]:
+        """Live exchanges that are in no segment yet, as (part, table), of parts with any learned after a moment."""
+        sql = "SELECT part FROM usage_log WHERE last_learned > :after ORDER BY last_learned, part"
+        parts = [part for (part,) in run(connection, sql, after=after)]
         for i in range(0, len(parts), 256):
             sql = "SELECT part, packed FROM usage_log WHERE part IN @parts ORDER BY last_learned, part"
             for part, packed in run(connection, sql, parts=parts[i : i + 256]):
@@ -169,26 +170,38 @@ class Segments:
         )
         return [Segment(*row) for row in run(connection, sql, start=start, end=end)]
 
-    def read(self, segment: Segment, columns: Sequence[str] | None = None) -> pa.Table:
-        """Its rows. Raises DatabaseProblem where the file is gone or damaged."""
-        return self._read(segment, columns, None)
+    def read(
+        self, segment: Segment, columns: Sequence[str] | None = None, learned: tuple[int, int] = (-(2**63), 2**63)
+    ) -> pa.Table:
+        """Its rows; those that were not learned after the first moment and by the second one may be left out.
 
-    def _read(self, segment: Segment, columns: Sequence[str] | None, days: set[int] | None) -> pa.Table:
+        Raises DatabaseProblem where the file is gone or damaged.
+        """
+        after, until = learned
+        return self._read(segment, columns, "learned", lambda low, high: low <= until and high > after)
+
+    def _read(
+        self, segment: Segment, columns: Sequence[str] | None, name: str, wanted: Callable[[int, int], bool]
+    ) -> pa.Table:
+        """Row groups (of one day each) with a wanted span of a column, from its least number to its highest."""
         try:
             with self._fs.open(self._full(segment.path), "rb") as file, pq.ParquetFile(file) as parquet:
-                if days is None:
-                    return parquet.read(columns=columns)
-                place = parquet.schema_arrow.get_field_index("happened")
-                groups = [
-                    i
-                    for i in range(parquet.num_row_groups)
-                    if parquet.metadata.row_group(i).column(place).statistics.min // DAY in days
-                ]
+                place = parquet.schema_arrow.get_field_index(name)
+                groups = []
+                for i in range(parquet.num_row_groups):
+                    span = parquet.metadata.row_group(i).column(place).statistics
+                    if wanted(span.min, span.max):
+                        groups.append(i)
                 return parquet.read_row_groups(groups, columns=columns)
         except (OSError, pa.ArrowException) as error:
             raise DatabaseProblem(
                 f"raw usage {segment.path} below {self.url} cannot be read; restore it from a backup ({error})"
             ) from error
+
+    def _days_of(self, segment: Segment, days: set[int]) -> pa.Table:
+        """Which event ids it has of these days."""
+        wanted = ["event", "content", "happened"]
+        return self._read(segment, wanted, "happened", lambda low, _: low // DAY in days)
 
     def remove(self, paths: Iterable[str]) -> None:
         """Deletes files, those that are there."""
@@ -258,7 +271,7 @@ class Segments:
         fresh: dict[int, list[tuple[Int64s, Int64s]]] = {}
         for segment in near:
             if segment.name in missing:
-                table = self._read(segment, ["event", "content", "happened"], missing[segment.name])
+                table = self._days_of(segment, missing[segment.name])
                 day_of = table["happened"].to_numpy() // DAY
                 event, content = table["event"].to_numpy(), table["content"].to_numpy()
                 for day in np.unique(day_of).tolist():

@@ -154,7 +154,7 @@ class Detect:
         return DetectReport(
             as_of=as_of,
             accounts=len(observed.accounts.account),
-            exchanges=len(observed.usage.happened),
+            exchanges=observed.usage.exchanges,
             links=len(observed.seen.key),
             groups=len(found.score),
             campaigns=tuple(
@@ -313,7 +313,7 @@ def _used(usage: Usage, place: Int64s, campaigns: int) -> list[_Used]:
     mine = usage.of(place >= 0)
     return [
         _Used(
-            mine.account[some].astype(np.int64),
+            mine.account[some],
             mine.happened[some],
             np.maximum(mine.tokens_in[some], 0).astype(np.int64),
             np.maximum(mine.tokens_out[some], 0).astype(np.int64),

@@ -14,16 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.domain.time import DAY, HOUR, MINUTE
-from service.linking import habits
 from service.linking.habits import (
     KEYS,
     WINDOW,
     WINDOWS,
     Exchanges,
+    HabitCounts,
     Keys,
     active_hours,
     co_activity,
-    habit_rows,
     token_profile,
 )
 
@@ -44,17 +43,11 @@ exchanges = st.tuples(
 worlds = st.lists(st.tuples(exchanges, st.integers(1, 25)), max_size=12).map(
     lambda runs: [row for row, times in runs for _ in range(times)]
 )
-by_table_or_by_sorting = pytest.mark.parametrize("cells", [habits._CELLS_PER_ROW, 0], ids=["by table", "by sorting"])
 
 
-@by_table_or_by_sorting
-@given(rows=worlds)
-def test_two_accounts_have_one_token_profile_exactly_when_lengths_client_and_model_agree(
-    cells: int, rows: list[Row]
-) -> None:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(habits, "_CELLS_PER_ROW", cells)
-        assert_same_partition(token_profile(columns(rows), AS_OF), by_hand(rows, profile_by_hand))
+@given(worlds)
+def test_two_accounts_have_one_token_profile_exactly_when_lengths_client_and_model_agree(rows: list[Row]) -> None:
+    assert_same_partition(token_profile(columns(rows), AS_OF), by_hand(rows, profile_by_hand))
 
 
 @given(worlds)
@@ -79,7 +72,7 @@ def test_an_account_has_the_habits_that_it_has_alone(rows: list[Row], account: i
 
 
 @pytest.mark.parametrize("key", [token_profile, active_hours], ids=lambda key: key.__name__)
-def test_nineteen_exchanges_are_no_habit(key: Callable[[Exchanges, int], Keys]) -> None:
+def test_nineteen_exchanges_are_no_habit(key: Callable[[HabitCounts, int], Keys]) -> None:
     row = (0, AS_OF, 100, 100, SDK, MODEL)
     assert not len(key(columns([row] * 19), AS_OF)[0])
     assert len(key(columns([row] * 20), AS_OF)[0]) == 1
@@ -138,9 +131,22 @@ def test_sets_of_quarter_hours_meet_as_often_as_min_hash_promises(alike: float) 
             rows.append(np.stack([np.full(len(some), 2 * pair + side), AS_OF - some * WINDOW]))
     account, happened = np.concatenate(rows, axis=1)
     same = np.zeros(len(account), np.int64)
-    _, keys = co_activity(Exchanges(account, happened, same, same, same, same), AS_OF)
+    _, keys = co_activity(HabitCounts.of(Exchanges(account, happened, same, same, same, same), AS_OF), AS_OF)
     meet = (keys.reshape(pairs, 2, 2)[:, 0] == keys.reshape(pairs, 2, 2)[:, 1]).any(axis=1).mean()
     assert meet == pytest.approx(1 - (1 - alike**2) ** 2, abs=0.04)
+
+
+@given(worlds, worlds, st.integers(0, 12))
+def test_counts_that_are_kept_up_are_those_of_what_is_left(gone: list[Row], left: list[Row], first: int) -> None:
+    """Looks at growing times: what comes, then what goes for its age, which is more than a week."""
+    old = [(account, happened - 30 * DAY, *rest) for account, happened, *rest in gone]
+    counts = HabitCounts.of(exchanges_of([*old, *left[:first]]), AS_OF - HOUR)
+    counts.remove(exchanges_of(old))
+    counts.add(exchanges_of(left[first:]), AS_OF)
+    for kind, (accounts, keys) in found_in(left).items():
+        held, made = counts.rows(AS_OF)[kind]
+        np.testing.assert_array_equal(held, accounts)
+        np.testing.assert_array_equal(made, keys)
 
 
 def test_no_exchanges_are_no_habits() -> None:
@@ -149,12 +155,16 @@ def test_no_exchanges_are_no_habits() -> None:
     assert not any(len(keys) or len(accounts) for accounts, keys in found.values())
 
 
-def columns(rows: list[Row]) -> Exchanges:
+def exchanges_of(rows: list[Row]) -> Exchanges:
     return Exchanges(*np.array(rows, np.int64).reshape(-1, 6).T.copy())
 
 
+def columns(rows: list[Row]) -> HabitCounts:
+    return HabitCounts.of(exchanges_of(rows), AS_OF)
+
+
 def found_in(rows: list[Row]) -> dict[str, Keys]:
-    return habit_rows(*np.array(rows, np.int64).reshape(-1, 6).T.copy(), as_of=AS_OF)
+    return columns(rows).rows(AS_OF)
 
 
 def at_windows(account: int, windows: range | list[int], shift: int = 0) -> list[Row]:

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.linking.sightings import Rows, counted, prompt_rows, runs, sightings, summed
+from service.linking.sightings import Rows, counted, runs, sightings, summed
 
 ACCOUNTS = 6
 KINDS = ("device", "prompt")
@@ -67,21 +67,6 @@ def test_keys_left_out_because_one_account_showed_them_are_counted_when_told(sho
     told = sightings(ACCOUNTS, KINDS, rows_of(sorted(each for each in shown if times[each[1]] > 1)), alone)
     for name in ("account", "key", "hashes", "shown"):
         np.testing.assert_array_equal(getattr(told, name), getattr(whole, name))
-
-
-@given(exchanges, st.randoms(use_true_random=False))
-def test_prompts_that_repeat_become_rows_and_those_sent_once_a_count(
-    sent: list[tuple[int, int]], order: object
-) -> None:
-    times = Counter(prompt for _, prompt in sent)
-    order.shuffle(sent)  # type: ignore[attr-defined]
-    account, prompt = np.array(sent, np.int64).reshape(-1, 2).T
-    sender, repeated, alone = prompt_rows(ACCOUNTS, account, prompt)
-    wanted = sorted({(prompt, who) for who, prompt in sent if times[prompt] > 1})
-    assert list(zip(repeated.tolist(), sender.tolist(), strict=True)) == wanted
-    assert alone.tolist() == [
-        sum(times[prompt] == 1 for who, prompt in sent if who == account) for account in range(ACCOUNTS)
-    ]
 
 
 @given(st.lists(st.integers(-2, 2)))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from service.domain.codes import code32, hash64, hash64_many
+from service.domain.errors import DatabaseProblem
 from service.domain.time import DAY, HOUR
 from service.storage.store import Store
 from tests.service.storage.factories import START, arrival, signup, usage, world
@@ -63,6 +67,31 @@ def test_exchanges_come_from_segments_and_from_what_waits_for_one(store: Store) 
     assert read(LATER, START + 2 * DAY) == []
     (whole,) = store.usage_rows(LATER, START + DAY)
     assert {"event", "happened", "learned", "template", "account_id"} <= set(whole.column_names)
+
+
+def test_a_look_at_the_past_opens_no_file_of_its_future(store: Store) -> None:
+    with store.bulk() as file:
+        file.usage(usage("a", ["early"], START))
+    with store.bulk() as file:
+        file.usage(usage("a", [f"late-{i}" for i in range(3)], START + 9 * DAY))
+    with store.engine.connect() as connection:
+        late = store.segments.listed(connection, START + DAY)
+    store.segments.remove([each.path for each in late])
+    assert [table.num_rows for table in store.usage_rows(START + 8 * DAY)] == [1]
+    with pytest.raises(DatabaseProblem):
+        list(store.usage_rows(START + 10 * DAY))
+
+
+def test_of_a_file_of_many_days_only_what_was_learned_in_between_comes(store: Store) -> None:
+    days = 9
+    hourly = usage("a", [f"e-{i}" for i in range(24 * days)], START)
+    with store.bulk() as file:
+        file.usage(replace(hourly, happened=START + np.arange(24 * days) * HOUR))
+    for after, until in ((2, 5), (0, 1), (7, 20), (3, 3)):
+        tables = list(store.usage_rows(START + until * DAY, START + after * DAY, ("happened", "learned")))
+        found = sorted(moment for table in tables for moment in table["happened"].to_pylist())
+        inside = range(after * 24 + 1, min(until * 24, 24 * days - 1) + 1)
+        assert found == [START + hour * HOUR for hour in inside]
 
 
 def test_kinds_are_codes_of_their_names(store: Store) -> None:

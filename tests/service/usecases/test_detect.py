@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
@@ -17,15 +17,18 @@ import pytest
 
 from service.domain.campaigns import CampaignState
 from service.domain.codes import code32, hash64, hash64_many
+from service.domain.detection import DetectionOutcome
 from service.domain.enums import Verdict
 from service.domain.errors import DetectionRunning
 from service.domain.facts import LinkFacts, SignupFacts, UsageFacts
 from service.domain.profile import PROFILE
 from service.domain.raw import Label
 from service.domain.time import DAY, HOUR, MINUTE, SECOND, rfc3339
+from service.linking import habits
 from service.linking.find import Found
 from service.linking.judge import TERMS, Judge
 from service.storage.store import Store
+from service.usecases import observe
 from service.usecases.detect import Detect, DetectReport
 from service.usecases.observe import Observed
 from tests.service.storage.factories import START, arrival, ints, own_link, signup, usage
@@ -158,17 +161,53 @@ def test_newcomers_are_joined_to_the_campaign_that_they_belong_to_which_keeps_it
     assert not report.outcome.created
 
 
-def test_an_instance_that_remembers_finds_what_a_new_one_finds(world: Store) -> None:
+def test_an_instance_that_remembers_finds_what_a_new_one_finds(world: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At every moment, to the last bit, while exchanges come and, in so short a memory, go again."""
+    monkeypatch.setattr(observe, "LOOKBACK", 4 * DAY + 5 * HOUR)
+    monkeypatch.setattr(observe, "HABITS", 2 * DAY + 7 * HOUR)
+    monkeypatch.setattr(habits, "WINDOWS", 2 * DAY // habits.WINDOW)
     seen: list[tuple[Observed, Found]] = []
+
+    def looked(observed: Observed, found: Found) -> None:
+        seen.append((observed, found))
+
     kept = Detect(world, JUDGE)
-    for at in (START + 3 * DAY, START + 5 * DAY, T):
-        kept(as_of=at, holder="here", clock=lambda: T, watch=lambda observed, found: seen.append((observed, found)))
-    fresh: list[tuple[Observed, Found]] = []
-    new = Detect(world, JUDGE)
-    new(as_of=T, holder="here", clock=lambda: T, watch=lambda observed, found: fresh.append((observed, found)))
-    for name in ("hashes", "degree", "kind", "shown"):
-        np.testing.assert_array_equal(getattr(seen[-1][0].seen, name), getattr(fresh[0][0].seen, name))
-    assert (seen[-1][1].group >= 0).sum() == (fresh[0][1].group >= 0).sum()
+    for at in (START + 3 * DAY, START + 4 * DAY, START + 5 * DAY + 6 * HOUR, START + 7 * DAY):
+        kept(as_of=at, holder="here", clock=lambda: T)
+        kept(as_of=at, holder="here", clock=lambda: T, watch=looked)  # what the first look recorded is settled
+        there = records(world)
+        report = Detect(world, JUDGE)(as_of=at, holder="here", clock=lambda: T, watch=looked)
+        assert report.outcome == DetectionOutcome()
+        assert records(world) == there
+        (observed, found), (anew, found_anew) = seen[-2:]
+        assert len(observed.seen.key)
+        same(observed.accounts, anew.accounts)
+        same(observed.seen, anew.seen)
+        same(found.ties, found_anew.ties)
+        same(found.traits, found_anew.traits)
+        for name in ("group", "score", "surprise"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(found_anew, name))
+        assert observed.usage.exchanges == anew.usage.exchanges > 0
+    assert len(there) >= len(RINGS)
+    assert seen[0][0].usage.exchanges < observed.usage.exchanges < len(crowd()[1])
+
+
+def records(store: Store) -> dict[str, object]:
+    """Campaigns with their evidence, members and how surely those belong."""
+    rows = store.campaign_rows()
+    found: dict[str, object] = {
+        name: (store.campaign(name), members) for name, (_, members) in campaigns(store).items()
+    }
+    found["members"] = [rows.member_account.tolist(), rows.membership.tolist(), rows.member_campaign.tolist()]
+    found["keys"] = [rows.key.tolist(), rows.key_weight.tolist(), rows.key_campaign.tolist()]
+    return found
+
+
+def same(one: object, other: object) -> None:
+    """Two records of arrays are equal, to the last bit."""
+    assert type(one) is type(other)
+    for each in fields(one):  # type: ignore[arg-type]
+        np.testing.assert_array_equal(getattr(one, each.name), getattr(other, each.name), each.name)
 
 
 def test_the_same_moment_again_changes_nothing(world: Store) -> None:
