@@ -7,13 +7,14 @@ the budget of the accounts taken as honest. An account is touched where any of i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from service.domain.facts import Float64s, Int64s
+from service.domain.profile import PROFILE_INDEX
 from service.domain.time import DAY
 from service.features.feature import Feature
 from training.dataset import FRAUD, Dataset
@@ -30,6 +31,7 @@ Names = NDArray[np.str_]
 class Held:
     """Probes of held-out accounts, in order of (account, age), shape (n,); and the accounts, shape (m,)."""
 
+    number: Int64s  # (m,) the account's own
     account: Int64s  # (n,) place of the probe's account below
     age: Int64s  # (n,) microseconds after signup
     fraud: Float64s  # (n,) chance of being fraud; 1 or 0 where labelled
@@ -75,12 +77,11 @@ class Held:
         return of_account[self.account]
 
 
-def hold_out(
-    dataset: Dataset, rows: Int64s, *, fraud: Float64s, weight: Float64s, innocent: Float64s, countries: Names | None
-) -> Held:
+def hold_out(dataset: Dataset, rows: Int64s, *, fraud: Float64s, weight: Float64s, innocent: Float64s) -> Held:
     """The accounts of ``rows`` of ``dataset``.
 
-    ``fraud`` and ``weight`` are of all its rows, ``innocent`` and ``countries`` (None: not known) of all its accounts.
+    ``fraud`` and ``weight`` are of all its rows, ``innocent`` of all its accounts. A country is no feature, so that
+    segment is missing; see ``with_countries``.
     """
     of, account = np.unique(dataset.row[rows], return_inverse=True)
     accounts = dataset.accounts
@@ -88,6 +89,7 @@ def hold_out(
     spent = _spent(dataset, rows) if SPENT_BY in names else None
     first = rows[np.searchsorted(account, np.arange(len(of)))]  # the signup's own probe is always there
     return Held(
+        number=accounts.account[of],
         account=account.astype(np.int64),
         age=dataset.age[rows],
         fraud=fraud[rows],
@@ -98,11 +100,30 @@ def hold_out(
         group=accounts.group[of],
         campaign=tuple(accounts.campaign[i] for i in of.tolist()),
         segments={
-            **({"country": countries[of]} if countries is not None else {}),
             **_plans(dataset, names, first),
             **_mail_kinds(dataset, names, first),
         },
     )
+
+
+def with_countries(held: Held, number: Int64s, profile: NDArray[np.float32]) -> Held:
+    """The same with the segment of countries; ``profile`` (k, PROFILE) are signups of accounts ``number``, ascending.
+
+    An account that is not among them has none.
+    """
+    if not len(number):
+        return held
+    place = np.minimum(np.searchsorted(number, held.number), len(number) - 1)
+    code = np.where(number[place] == held.number, profile[place, PROFILE_INDEX["country"]], np.nan)
+    return replace(held, segments={"country": np.array([_country(one) for one in code.tolist()]), **held.segments})
+
+
+def _country(code: float) -> str:
+    """The inverse of ``country_number``; an empty text where there is none."""
+    if np.isnan(code) or code < 1:
+        return ""
+    first, second = divmod(int(code) - 1, 26)
+    return chr(ord("A") + first) + chr(ord("A") + second)
 
 
 def _spent(dataset: Dataset, rows: Int64s) -> Float64s:

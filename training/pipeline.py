@@ -125,7 +125,7 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
         report=report,
         basis=_basis(dataset, sides),
         test=test,
-        held=hold_out(whole, test, fraud=silence.hidden, weight=counts, innocent=innocent, countries=None),
+        held=hold_out(whole, test, fraud=silence.hidden, weight=counts, innocent=innocent),
         scores=score[test],
         taught=Taught(
             np.flatnonzero(learned), weight[learned], int(str(fitted.parameters["num_leaves"])), fitted.trees

@@ -109,6 +109,24 @@ def test_the_pair_model_is_reported_and_kept_where_it_beats_no_labels(trained: t
     assert whole["pair_model"] == pairs
 
 
+def test_the_gate_tells_every_figure_and_what_each_analyst_did_and_a_refusal_is_done(
+    trained: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, said = trained
+    keys = {"figure", "champion", "challenger", "low", "high", "refuses", "why"}
+    assert all(set(one) == keys and not one["refuses"] for one in said["gate"])
+    assert {"analyst", "share", "left_out", "recall", "recall_without", "refuses", "why"} <= set(said["influence"][0])
+    monkeypatch.setenv("GATEHOUSE_LEAST_ANALYSTS", "9")
+    monkeypatch.setenv("GATEHOUSE_TWO_ANALYSTS_ABOVE", "10")
+    again = answer(gatehouse(folder, "train", "--as-of", AS_OF, "--seed", "2", "--json"))
+    assert not again["promoted"]
+    assert "6 analysts" in again["why"]
+    assert [one["figure"] for one in again["gate"] if one["refuses"]] == ["analysts behind the frauds"]
+    compared = {one["figure"] for one in again["gate"] if one["low"] is not None}
+    assert {"recall at the friction budget", "average precision", "calibration error"} <= compared
+    assert states(folder)[again["model_version"]] == "challenger"
+
+
 def states(folder: Path) -> dict[str, str]:
     return {one["version"]: one["state"] for one in answer(gatehouse(folder, "models", "list", "--json"))["models"]}
 
