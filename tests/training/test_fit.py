@@ -6,7 +6,7 @@ import numpy as np
 
 from service.features.columns import Column, Columns
 from service.features.feature import MAIL, Feature
-from training.fit import FitRows, Tried, _thinned, fit, smallest_as_good
+from training.fit import FitRows, Tried, _thinned, binned, fit, fit_booster, parameters_of, smallest_as_good
 
 
 def nothing(columns: Columns) -> Column:
@@ -96,3 +96,12 @@ def test_sizes_are_compared_on_all_fraud_and_a_sample_of_the_rest_that_weighs_as
     assert 1_850 < len(few.fraud) < 2_150
     assert abs(few.weight[~few.fraud].sum() / rows.weight[~rows.fraud].sum() - 1) < 0.08
     assert _thinned(rows, seed=3, most=4_000) is rows
+
+
+def test_boosters_that_share_their_bins_are_those_that_do_not() -> None:
+    rows = a_world()
+    bins = binned(rows, FEATURES)
+    for leaves in (7, 15, 7):
+        parameters = parameters_of(FEATURES, leaves, 3)
+        shared = fit_booster(bins, FEATURES, parameters, 20).model_to_string()
+        assert shared == fit_booster(rows, FEATURES, parameters, 20).model_to_string()
