@@ -29,13 +29,20 @@ _KEYS = f"content:{'c3' * 32},backtest:{'3c' * 32}"
 
 
 def settings_of(settings: Settings, work: Path) -> Settings:
-    """The operator's settings, but for everything that would reach or be reached by the operator's installation."""
+    """The operator's settings, but for everything that would reach or be reached by the operator's installation.
+
+    A starter model that the installation has is used, not made anew.
+    """
+    starter = settings.starter_model
+    if starter is None and (settings.models_dir() / "starter").is_dir():
+        starter = (settings.models_dir() / "starter").resolve()
     return settings.model_copy(
         update={
             "database_url": f"sqlite:///{work}/replay.db",
             "data_dir": work,
             "segments_url": None,
             "hmac_keys": _KEYS,
+            "starter_model": starter,
         }
     )
 
