@@ -6,7 +6,7 @@ read without its basis. A part that this run has not measured says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -164,19 +164,25 @@ def _labels(report: Report) -> list[Markup]:
             Column("accounts left out", "left_out"),
             Column("recall at budget", "recall", "share"),
             Column("without them", "recall_without", "share"),
+            Column("of others’ frauds", "recall_of_others", "share"),
+            Column("without them", "recall_of_others_without", "share"),
             Column("judgement", _ruling, "markup"),
         ],
         influence,
         most=MOST_ROWS,
-    )
+    ) + _reasons(influence)
     parts = [table] if analysts else [missing("whose labels they are was not recorded")]
     return [*parts, swayed if influence else missing("the influence of single analysts was not measured")]
 
 
 def _ruling(row: Report) -> Markup:
-    word = Markup('<b class="bad">refuses</b> ') if row.get("refuses") else NONE
-    why = str(row.get("why") or ("" if row.get("refuses") else "fine"))
-    return word + said(why)
+    return Markup('<b class="bad">refuses</b>') if row.get("refuses") else Markup("fine")
+
+
+def _reasons(rows: Sequence[Report]) -> Markup:
+    """What the gate says of some of its figures, those that refuse first."""
+    told = [row for row in sorted(rows, key=lambda row: not row.get("refuses")) if row.get("why")]
+    return items([said(str(row["why"])) for row in told]) if told else NONE
 
 
 def _change(report: Report) -> list[Markup]:
@@ -200,6 +206,7 @@ def _change(report: Report) -> list[Markup]:
             sorted(compared, key=lambda row: not row.get("refuses")),
             most=MOST_ROWS,
         ),
+        _reasons(compared),
         paragraph(
             "Differences are this model less the champion, as an interval over resampled campaigns; each bar is on a "
             "scale of its own around zero. A figure refuses the model only where it is worse beyond that noise.",
@@ -216,7 +223,8 @@ def _interval(row: Report) -> str | None:
     low, high = row.get("low"), row.get("high")
     if not isinstance(low, int | float) or not isinstance(high, int | float):
         return None
-    return f"{low:+.3g} to {high:+.3g}".replace("-", "−")
+    ends = [f"{end:+.3g}" if end else "0" for end in (low, high)]
+    return " to ".join(ends).replace("-", "−")
 
 
 def _by_age(report: Report) -> Markup:

@@ -132,7 +132,7 @@ def test_every_part_of_what_was_measured_is_on_the_page() -> None:
         "only 15 frauds on the test side",
         "a sample that stands for 5,400",
         "data-1",
-        "refuses nobody else confirms what ann teaches",
+        "nobody else confirms what ann teaches",
         "−0.3 to −0.1",
         "Within the budget of 0.1 % the challenger finds 30.0 %, the champion finds 5.0 %.",
         "The ring is the threshold that was set, on more accounts than these: 30.0 % found, 0.10 % touched.",
