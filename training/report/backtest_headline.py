@@ -100,7 +100,6 @@ def _said_caught(report: Report) -> Markup:
         )
     members, caught = _sum(known, "members"), _sum(known, "caught")
     exchanges, before = _sum(known, "exchanges"), _sum(known, "exchanges_before")
-    worst = min(known, key=lambda one: (one.get("recall") or 0.0, -whole(one, "members"), str(one.get("campaign_id"))))
     paces = sorted(one["median_days_to_catch"] for one in known if one.get("median_days_to_catch") is not None)
     pace = (
         f" In the median campaign, half of those caught were so within {days(paces[len(paces) // 2])} of first use."
@@ -109,8 +108,9 @@ def _said_caught(report: Report) -> Markup:
     )
     return Markup(
         "<b>Campaigns.</b> Of {members} in {campaigns} that analysts labelled, <b>{caught:,} were caught "
-        "({share})</b>, which is to get anything but allow. Before that they had used {before:,} of "
-        "their {exchanges} ({spent}).{pace} The worst campaign was <code>{worst}</code>: {of:,} of {size}."
+        "({share})</b>: by their score, with a campaign that was found, or after an analyst’s word they got something "
+        "other than allow. Before that they had used {before:,} of "
+        "their {exchanges} ({spent}).{pace}{worst}"
     ).format(
         members=count_of(members, "account"),
         campaigns=count_of(len(known), "campaign"),
@@ -120,9 +120,16 @@ def _said_caught(report: Report) -> Markup:
         exchanges=count_of(exchanges, "exchange"),
         spent=percent(fraction(before, exchanges)),
         pace=pace,
-        worst=said(str(worst.get("campaign_id"))),
-        of=whole(worst, "caught"),
-        size=count_of(whole(worst, "members"), "member"),
+        worst=_worst(known),
+    )
+
+
+def _worst(known: Sequence[Report]) -> Markup:
+    worst = min(known, key=lambda one: (one.get("recall") or 0.0, -whole(one, "members"), str(one.get("campaign_id"))))
+    if (worst.get("recall") or 0.0) >= 1:
+        return Markup(" No campaign was caught in part only.")
+    return Markup(" The worst campaign was <code>{}</code>: {:,} of {}.").format(
+        said(str(worst.get("campaign_id"))), whole(worst, "caught"), count_of(whole(worst, "members"), "member")
     )
 
 

@@ -116,6 +116,7 @@ def _models(report: Report) -> list[Markup]:
         ],
         models,
         most=MOST_ROWS,
+        name="numbered",
     )
     held_out = rows_table(
         "What they learned from, and their held-out figures",
@@ -131,6 +132,7 @@ def _models(report: Report) -> list[Markup]:
         ],
         models,
         most=MOST_ROWS,
+        name="numbered",
     )
     return [told, held_out] if models else [missing("no model was trained")]
 
@@ -151,8 +153,8 @@ def _labelled(report: Report) -> list[Markup]:
         return [missing("no account of a campaign was labelled")]
     return [
         paragraph(
-            "A member is caught when it first gets anything but allow, by whatever trigger. Exchanges after that are "
-            "counted all the same, so that harm can be told."
+            "A member is caught when it first gets anything but allow, by whatever trigger, also where an analyst had "
+            "confirmed its campaign by then. Exchanges after that are counted all the same, so that harm can be told."
         ),
         caught_pictures(known, since="first use"),
         rows_table(

@@ -56,7 +56,8 @@ def _caught(place: int, one: Mapping[str, Any], since: str) -> Markup:
     exchanges, before = whole(one, "exchanges"), whole(one, "exchanges_before")
     pace = one.get("median_days_to_catch")
     words = f"{caught:,} of {count_of(members, 'member')} caught ({percent(fraction(caught, members))})"
-    words += f", half of them within {days(pace)} of {since}" if pace is not None else ""
+    if pace is not None:
+        words += f", half of them within {days(pace)} of {since}" if pace > 0 else f", half of them by {since}"
     words += f"; {before:,} of {count_of(exchanges, 'exchange')} let through ({percent(fraction(before, exchanges))})."
     layers = (("members", "pale"), ("caught", "good")), (("exchanges", "pale"), ("exchanges_let_through", "harm"))
     return _small(f"c{place}", one, words, ("Labelled members", "Exchanges"), layers)

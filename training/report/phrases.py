@@ -32,7 +32,7 @@ def short_when(said: object) -> str:
         known = moment(at(str(said)))
     except ValueError:
         return "-" if said is None else str(said)
-    return f"{known.day} {known:%b %Y, %H:%M}"
+    return f"{known.day}{NARROW}{known:%b}{NARROW}{known:%Y, %H:%M}"
 
 
 def percent(share: object) -> str:

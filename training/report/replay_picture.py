@@ -20,6 +20,7 @@ _PANELS = (
     ("campaigns", "Live campaigns", "good"),
     ("exchanges", "Exchanges in the step", "mine"),
 )
+_MARKS = (("promoted", "retrained and promoted"), ("refused", "retrained, the former model stayed"))
 
 
 def replay_picture(
@@ -44,7 +45,8 @@ def replay_picture(
         parts += panel.frame(dates=place == len(_PANELS) - 1, upright=True)
         titles.append(label(_LEFT, top - 8, title, "strong"))
         if column == "exchanges":  # of the time before the moment; the others hold from it on
-            points = [*zip([first, *moments[:-1]], values, strict=True), (moments[-1], values[-1])]
+            steps_of = list(zip([first, *moments[:-1]], moments, values, strict=True))
+            points = [(start, value) for start, end, value in steps_of if start < end] + [(moments[-1], values[-1])]
         else:
             points = [(first, 0.0 if first < moments[0] else values[0]), *zip(moments, values, strict=True)]
         parts += [panel.under(points, f"light {look}"), panel.steps(points, look)]
@@ -70,8 +72,10 @@ def replay_picture(
         f"{count_of(whole(last, 'campaigns'), 'live campaign')} with {count_of(whole(last, 'members'), 'member')}. "
         "Numbered lines are retrainings, as in the table of models."
     )
-    legend = (
-        [("promoted", "retrained and promoted"), ("refused", "retrained, the former model stayed")] if marks else []
-    )
+    legend = [
+        (look, words)
+        for look, words in _MARKS
+        if any(bool(one.get("promoted")) == (look == "promoted") for one in models)
+    ]
     height = _TOP + len(_PANELS) * (_HEIGHT + _GAP)
     return picture("The replay over time", words, (WIDTH, height), [*parts, *marks, *titles], legend=legend)

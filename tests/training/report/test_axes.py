@@ -88,5 +88,5 @@ def test_other_numbers_are_told_as_people_write_them() -> None:
     assert [duration(seconds) for seconds in (4.25, 1234, 7300)] == ["4.25 s", "21 min", "2 h 2 min"]
     assert [days(value) for value in (0.01, 0.25, 3.21, None)] == ["14 min", "6 h", "3.2 days", "-"]
     assert round_percent(0.001).split() == ["0.1", "%"]
-    assert short_when("2026-04-22T12:00:00Z") == "22 Apr 2026, 12:00"
+    assert short_when("2026-04-22T12:00:00Z").split() == ["22", "Apr", "2026,", "12:00"]
     assert short_when("soon") == "soon"
