@@ -98,7 +98,8 @@ class Ranked:
     def let_through(self, threshold: float) -> tuple[Float64s, Float64s]:
         """Of each account: exchanges made before it scored above ``threshold``, and all that are known; shape (m,).
 
-        Known are those of its first seven days, up to its last probe.
+        Known are those of its first seven days, up to its last probe. A stand-in for the harm: a probe comes later than
+        the look that would have caught it, counts end at the last closed hour, and a fraud's probes end at its verdict.
         """
         spent = self._held.spent
         assert spent is not None  # noqa: S101  whoever asks has looked

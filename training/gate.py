@@ -71,6 +71,8 @@ class Ruling:
 def rule(case: Case, demands: Demands | None = None, *, budget: float, seed: int = 0) -> Ruling:
     """Judges a challenger at the friction budget; the same case and seed get the same ruling."""
     auc = figures(case.challenger, case.held.fraud, case.held.weight)["roc_auc"]
+    if not case.held.frauds.any():
+        auc = None  # chances of silent accounts are the challenger's own opinion of them
     looked = [_basis(case.basis), _ranking(auc)]
     if case.basis.fraud and auc is not None:
         looked += [_analysts(case, demands or Demands()), *_too_good(case)]
@@ -106,7 +108,7 @@ def _basis(basis: Basis) -> Figure:
 def _ranking(auc: float | None) -> Figure:
     why = ""
     if auc is None:
-        why = "no fraud, or nothing but fraud, among the held-out accounts; label more"
+        why = "no labelled fraud, or nothing but fraud, among the held-out accounts; label more"
     elif auc <= 0.5:
         why = f"it ranks held-out fraud no better than chance (ROC AUC {auc:.3f})"
     return Figure("ROC AUC", None, auc, refuses=bool(why), why=why)

@@ -300,7 +300,7 @@ def test_too_little_fraud_is_refused_however_good_it_looks(basis: Basis) -> None
 def test_a_model_that_ranks_backwards_or_has_nothing_to_be_judged_by_is_refused() -> None:
     _, _, made = clean()
     assert "no better than chance" in rule(Case(made.basis, made.held, 1 - made.scores), budget=BUDGET).why
-    nobody = replace(made.held, fraud=np.zeros(len(made.held.fraud)))
+    nobody = replace(made.held, verdict=np.where(made.held.frauds, -1, made.held.verdict))
     assert "label more" in rule(Case(made.basis, nobody, made.scores), budget=BUDGET).why
 
 
