@@ -139,6 +139,14 @@ def test_a_damaged_keyring_file_is_refused_rather_than_replaced(tmp_path: Path, 
     assert path.read_text() == content
 
 
+def test_a_secret_for_another_purpose_survives_rotation_and_is_nobody_elses() -> None:
+    derived = BEFORE.derived("exploration")
+    assert derived == BEFORE.rotated(NOON + DAY).derived("exploration")
+    assert len(derived) == 32
+    others = (BEFORE.derived("other"), Keyring.generated(NOON).derived("exploration"), BEFORE.content)
+    assert derived not in others
+
+
 def test_a_keyrings_repr_shows_no_secret() -> None:
     shown = repr(AFTER)
     assert "older secret" not in shown
