@@ -65,11 +65,11 @@ def truth_of(world: Path, dataset: Dataset) -> np.ndarray:
     return np.array([fraud[int(account)] for account in dataset.accounts.account])
 
 
-def held_out(dataset: Dataset) -> np.ndarray:
+def held_out(dataset: Dataset, seed: int = SEED) -> np.ndarray:
     """Accounts that the booster of ``dataset`` has not learned from."""
     of = dataset.accounts
     mass = np.where(of.verdict == FRAUD, campaign_share(of.group), 0.0)
-    return np.asarray(split(of.created_at, of.group, mass, seed=SEED).side > TRAIN)
+    return np.asarray(split(of.created_at, of.group, mass, seed=seed).side > TRAIN)
 
 
 def in_truth(made: Trained, dataset: Dataset, truth: np.ndarray) -> None:

@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.time import rfc3339
-from service.features.catalogue import RULED, fingerprint
+from service.features.catalogue import fingerprint
 from service.model.artefact import Artefact, Manifest, make_artefact
 from service.model.calibration import Calibration
 from service.policy.policy import Policy
-from service.policy.rules import CAMPAIGN_RULES, LADDERS, Rule
+from service.policy.rules import LADDERS
 from training.calibrate import calibrate
 from training.dataset import AGES, FRAUD, LEGITIMATE, OTHER_AGE, UNLABELLED, Dataset
+from training.deciding import Surroundings, decide_on, membership
 from training.drift import reference_of
 from training.evaluate import (
     by_age,
@@ -39,11 +40,10 @@ from training.held import Held, hold_out
 from training.influence import Taught
 from training.silence import Silence, campaign_share, learning_weight, weigh_silence
 from training.splits import CALIBRATION, TEST, TRAIN, Split, split
-from training.thresholds import Threshold, thresholds
+from training.thresholds import Threshold
 
 LEAST_LEGITIMATE = 100  # labelled accounts on the test side for its headline figures to be theirs alone
 LEAST_FRAUD = 20
-RULES_PART = 0.25  # of the friction budget that all rules together may use on legitimate accounts
 AGE_NAMES = {**{age: name for name, age in AGES.items()}, OTHER_AGE: "before confirmation"}
 
 Bools = NDArray[np.bool_]
@@ -62,14 +62,28 @@ class Trained:
     taught: Taught
 
 
-def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at: int, code_version: str) -> Trained:
-    """Learns from ``dataset``. The caller has made sure that there are both verdicts, or unlabelled accounts."""
+def train(
+    dataset: Dataset,
+    *,
+    seed: int,
+    budget: float,
+    origin: str,
+    created_at: int,
+    code_version: str,
+    source: Surroundings | None = None,
+    segment_times: float | None = None,
+) -> Trained:
+    """Learns from ``dataset``. The caller has made sure that there are both verdicts, or unlabelled accounts.
+
+    ``source`` is the store that the dataset came from: thresholds then rest on whole lives and on groups. With
+    ``segment_times`` no segment of honest accounts is clearly touched beyond so many times the friction budget.
+    """
     accounts, verdict = dataset.accounts, dataset.accounts.verdict
     share = campaign_share(accounts.group, accounts.stands_for)
     sides = split(accounts.created_at, accounts.group, np.where(verdict == FRAUD, share, 0.0), seed=seed)
     side = sides.side[dataset.row]
     silence = weigh_silence(dataset, sides, share, seed)
-    member = _membership(dataset)
+    member = membership(dataset)
     weight = learning_weight(dataset, sides, silence, share, member)
     rows = FitRows(dataset.matrix, verdict[dataset.row] == FRAUD, weight, accounts.group[dataset.row])
     learned = side == TRAIN
@@ -89,7 +103,23 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
         else Calibration.identity()
     )
     score = calibration.probability(raw)
-    policy, made, vetted = _policy(dataset, sides, silence, score, member, budget)
+    booster = fitted.booster
+
+    def scored(rows: Float32s) -> Float64s:
+        return calibration.probability(np.asarray(booster.predict(rows, raw_score=True, num_threads=1), np.float64))
+
+    decided = decide_on(
+        dataset,
+        sides.on(CALIBRATION) | sides.on(TEST),
+        silence,
+        member,
+        scored,
+        score,
+        budget=budget,
+        source=source,
+        segment_times=segment_times,
+    )
+    policy = decided.policy
     measured = _measure(dataset, sides, silence, score, counts, policy)
     manifest = Manifest(
         version=f"m-{rfc3339(created_at)[:19].replace('-', '').replace(':', '')}-{dataset.fingerprint[:8]}",
@@ -113,19 +143,20 @@ def train(dataset: Dataset, *, seed: int, budget: float, origin: str, created_at
     )
     report = {
         **measured,
-        "thresholds": [one.to_json() for one in made],
-        "rules": vetted,
+        "thresholds": [one.to_json() for one in decided.thresholds],
+        "friction": decided.about,
+        "segments": [one.to_json() for one in decided.segments],
+        "rules": decided.rules,
         "sizes_tried": [_tried(fitted, i) for i in range(len(fitted.tried))],
-        "warnings": [*_warnings(dataset, sides, made), *too_good(measured["metrics"])],
+        "warnings": [*_warnings(dataset, sides, decided.thresholds), *too_good(measured["metrics"])],
     }
     test = np.flatnonzero(side == TEST)
-    innocent = accounts.stands_for * _innocence(dataset, silence, member)
     return Trained(
         artefact=make_artefact(manifest, fitted.text()),
         report=report,
         basis=_basis(dataset, sides),
         test=test,
-        held=hold_out(whole, test, fraud=silence.hidden, weight=counts, innocent=innocent),
+        held=hold_out(whole, test, fraud=silence.hidden, weight=counts, innocent=decided.innocent),
         scores=score[test],
         taught=Taught(
             np.flatnonzero(learned), weight[learned], int(str(fitted.parameters["num_leaves"])), fitted.trees
@@ -137,84 +168,6 @@ def _ruled(dataset: Dataset) -> Bools:
     """Which features a rule reads."""
     read = {rung.feature for ladder in LADDERS for rung in ladder}
     return np.array([feature.name in read for feature in dataset.features])
-
-
-def _membership(dataset: Dataset) -> Float64s:
-    """Per row the chance that it belongs to a campaign that is one, as was known then; an analyst's word is certain.
-
-    Shape (rows,); 0 where a verdict on the account itself says more.
-    """
-    score = np.where(dataset.column("campaign_confirmed") == 1, 1.0, dataset.column("campaign_score"))
-    chance = np.nan_to_num(score, nan=1.0) * np.nan_to_num(dataset.column("campaign_membership"), nan=1.0)
-    return np.where(dataset.accounts.verdict[dataset.row] == UNLABELLED, chance, 0.0)
-
-
-def _policy(
-    dataset: Dataset, sides: Split, silence: Silence, score: Float64s, member: Float64s, budget: float
-) -> tuple[Policy, tuple[Threshold, ...], list[dict[str, object]]]:
-    accounts = dataset.accounts
-    n = len(accounts)
-    innocent = np.where(accounts.verdict == FRAUD, 0.0, accounts.stands_for * _innocence(dataset, silence, member))
-    kept, vetted, touched = _vet_rules(dataset, innocent, budget)
-    highest = highest_of(score, dataset.row, n)
-    highest[touched] = np.inf
-    held = (sides.on(CALIBRATION) | sides.on(TEST)) & (accounts.verdict != FRAUD)
-    labelled = (accounts.verdict == LEGITIMATE).astype(np.float64)
-    made = thresholds(highest[held], labelled[held], innocent[held], budget=budget)
-    policy = Policy(budget, tuple(one.value for one in made), kept)
-    return policy, made, vetted
-
-
-def _innocence(dataset: Dataset, silence: Silence, member: Float64s) -> Float64s:
-    """Per account, the chance that it is legitimate, by its latest probe: by then the most is known.
-
-    Without campaigns a detected one whose members nobody has labelled yet would count as so many honest accounts that
-    its rules touch, use up the friction budget at once, and leave every decision without a threshold.
-    """
-    latest = np.zeros(len(dataset.accounts), np.int64)
-    latest[dataset.row] = np.arange(len(dataset.row))
-    out: Float64s = (1.0 - silence.hidden[latest] - silence.pardoned[latest]) * (1.0 - member[latest])
-    return out
-
-
-def _vet_rules(
-    dataset: Dataset, innocent: Float64s, budget: float
-) -> tuple[tuple[Rule, ...], list[dict[str, object]], Bools]:
-    """Rules are what analysts know beforehand; the data only say which rung of each ladder the budget bears, if any.
-
-    Rules of campaigns rest on the evidence threshold, and stay; whom they touch counts against the budget all the same.
-    """
-    names = [feature.name for feature in (*dataset.features, *RULED)]
-    values = np.concatenate([dataset.matrix, dataset.ruled], axis=1)
-    allowed = RULES_PART * budget / len(LADDERS)
-    touched = np.zeros(len(innocent), bool)
-    kept: list[Rule] = []
-    vetted: list[dict[str, object]] = []
-    for rung in (rung for ladder in LADDERS for rung in ladder):
-        if any(rung.code == taken.code for taken in kept):
-            continue
-        hit, cost = _touches(rung, dataset.row, values, names, innocent)
-        keep = cost <= allowed
-        if keep:
-            kept.append(rung)
-            touched |= hit
-        why = (
-            "" if keep else f"left out: it touches a share of {cost:.2e} of legitimate accounts, {allowed:.2e} allowed"
-        )
-        vetted.append({"code": rung.code, "at_least": rung.value, "legitimate_share": cost, "kept": keep, "why": why})
-    for rule in CAMPAIGN_RULES:
-        hit, cost = _touches(rule, dataset.row, values, names, innocent)
-        kept.append(rule)
-        touched |= hit
-        vetted.append({"code": rule.code, "at_least": rule.value, "legitimate_share": cost, "kept": True, "why": ""})
-    return tuple(kept), vetted, touched
-
-
-def _touches(rule: Rule, row: Int64s, values: Float32s, names: list[str], innocent: Float64s) -> tuple[Bools, float]:
-    """Which accounts a rule touches at any probe, and what share of the legitimate ones they are."""
-    hit = np.zeros(len(innocent), bool)
-    hit[row[rule.holds(values, names)]] = True
-    return hit, float(innocent[hit].sum() / max(1.0, innocent.sum()))
 
 
 def _measure(

@@ -67,7 +67,15 @@ def retrain(app: App, of: Lesson, *, at: int, promote: str, budget: float, seed:
     """
     dataset, code_version = of.dataset, version("gatehouse")
     say(f"learning from {len(dataset.row):,} rows of {len(dataset.accounts):,} accounts")
-    made = train(dataset, seed=seed, budget=budget, origin="trained", created_at=at, code_version=code_version)
+    made = train(
+        dataset,
+        seed=seed,
+        budget=budget,
+        origin="trained",
+        created_at=at,
+        code_version=code_version,
+        source=app.store,
+    )
     registered = register(app, made, dataset, of.labels, at=at, promote=promote, budget=budget, seed=seed)
     say("learning which pairs of accounts are one, from confirmed and refuted campaigns")
     learned = train_pair_model(app.store, as_of=dataset.as_of, seed=seed, created_at=at, code_version=code_version)

@@ -15,7 +15,7 @@ import click
 
 from service.app import App
 from service.domain.errors import GatehouseError
-from service.domain.facts import Int64s
+from service.domain.facts import Float32s, Int32s, Int64s
 from service.domain.time import DAY
 from service.log import configure
 from service.model.artefact import write_artefact
@@ -67,9 +67,15 @@ def make_starter(
             import_directory(world, door=app.door, store=app.store, now=end, skip_bad_rows=None, progress=Quiet())
             source = _Anonymous(app.store)
             dataset = build(source, app.store.labels_at(end), as_of=end, seed=seed, most_unlabelled=MOST_UNLABELLED)
-        return train(
-            dataset, seed=seed, budget=BUDGET, origin="starter", created_at=end, code_version=version("gatehouse")
-        )
+            return train(
+                dataset,
+                seed=seed,
+                budget=BUDGET,
+                origin="starter",
+                created_at=end,
+                code_version=version("gatehouse"),
+                source=source,
+            )
 
 
 class _Anonymous:
@@ -85,6 +91,16 @@ class _Anonymous:
     def signups_between(self, start: int, end: int) -> tuple[Int64s, Int64s]:
         """As the store's."""
         return self._store.signups_between(start, end)
+
+    def link_rows(
+        self, as_of: int, since: int = -(2**62), kinds: tuple[int, ...] = ()
+    ) -> tuple[Int64s, Int64s, Int32s, Int64s]:
+        """As the store's."""
+        return self._store.link_rows(as_of, since, kinds)
+
+    def signup_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int64s, Float32s]:
+        """As the store's."""
+        return self._store.signup_rows(as_of)
 
     def names(self, kind: str) -> dict[int, str]:  # noqa: ARG002  of either kind there are none
         """None."""

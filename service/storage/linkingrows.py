@@ -26,27 +26,32 @@ from service.storage.sql import Int64s, Row, blocks, cursor_of, run
 TOGETHER = 200_000  # live exchanges of one table
 
 
-def link_rows(connection: Connection, as_of: int, since: int) -> tuple[Int64s, Int64s, Int32s, Int64s]:
+def link_rows(
+    connection: Connection, as_of: int, since: int, kinds: Sequence[int]
+) -> tuple[Int64s, Int64s, Int32s, Int64s]:
     """See ``Store.link_rows``."""
     columns, condition = ("account", "key", "kind", "learned_at"), (since, as_of)
     read = _copied if connection.dialect.name == "postgresql" else _iterated
-    table = read(connection, columns, "links", condition)
+    only = f" AND kind IN ({', '.join(str(int(kind)) for kind in kinds)})" if kinds else ""
+    table = read(connection, columns, "links", condition, only)
     return table[:, 0].copy(), table[:, 1].copy(), table[:, 2].astype(np.int32), table[:, 3].copy()
 
 
-def _iterated(connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int]) -> Int64s:
+def _iterated(
+    connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int], only: str
+) -> Int64s:
     """Integers of all rows learned after one moment and by another, shape (n, columns)."""
     cursor = cursor_of(connection)
-    cursor.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE learned_at > ? AND learned_at <= ?", learned)
+    cursor.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE learned_at > ? AND learned_at <= ?{only}", learned)
     rows = np.fromiter(chain.from_iterable(cursor), np.int64).reshape(-1, len(columns))
     cursor.close()
     return rows
 
 
-def _copied(connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int]) -> Int64s:
+def _copied(connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int], only: str) -> Int64s:
     """The same by PostgreSQL's binary copy: rows of eight-byte columns have one length, and numpy takes them as is."""
     wide = ", ".join(f"{name}::bigint" for name in columns)
-    query = f"SELECT {wide} FROM {table} WHERE learned_at > %s AND learned_at <= %s"
+    query = f"SELECT {wide} FROM {table} WHERE learned_at > %s AND learned_at <= %s{only}"
     query = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
     with cursor_of(connection) as cursor, cursor.copy(query.encode(), learned) as copy:
         data = b"".join(bytes(piece) for piece in copy)

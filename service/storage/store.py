@@ -333,10 +333,15 @@ class Store:
         with snapshot(self.engine) as connection:
             return linkingrows.campaign_rows(connection, accounts, keys, as_of)
 
-    def link_rows(self, as_of: int, since: int = -(2**62)) -> tuple[Int64s, Int64s, Int32s, Int64s]:
-        """Links learned after ``since`` and by ``as_of`` as (account, key, kind, learned), any order; 28 bytes each."""
+    def link_rows(
+        self, as_of: int, since: int = -(2**62), kinds: tuple[int, ...] = ()
+    ) -> tuple[Int64s, Int64s, Int32s, Int64s]:
+        """Links learned after ``since`` and by ``as_of`` as (account, key, kind, learned), any order; 28 bytes each.
+
+        ``kinds``: codes of those wanted; none given: all.
+        """
         with snapshot(self.engine) as connection:
-            return linkingrows.link_rows(connection, as_of, since)
+            return linkingrows.link_rows(connection, as_of, since, kinds)
 
     def signup_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int64s, Float32s]:
         """All signups learned by ``as_of`` as (account, created_at, learned_at, profile), by account."""
