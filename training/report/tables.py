@@ -28,7 +28,9 @@ class Column:
 
 
 def _text(value: Any) -> Markup:
-    return cell("-" if value is None else said(", ".join(map(str, value)) if isinstance(value, list) else str(value)))
+    return cell(
+        "-" if value in (None, []) else said(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+    )
 
 
 _CELLS: dict[str, Callable[[Any], Markup]] = {
