@@ -104,6 +104,18 @@ def test_what_a_shadow_said_comes_back_beside_what_was_answered(models: Store) -
     assert models.shadow_pairs("m9").champion is None
 
 
+def test_a_job_that_runs_again_keeps_what_the_shadow_said_the_first_time(models: Store) -> None:
+    made = [assessment(f"a{i}", None) for i in range(2_500)]
+    models.append_assessments(made)
+    models.append_shadows([beside(each) for each in made[:100]])
+    for _ in range(2):
+        models.append_shadows([replace(beside(each), score=0.5) for each in made])
+    pairs = models.shadow_pairs("m2")
+    assert (len(pairs), pairs.missed) == (2_500, 0)
+    assert sorted(set(pairs.shadow_score.tolist())) == [0.5, 0.75]
+    assert int((pairs.shadow_score == 0.75).sum()) == 100
+
+
 def test_answers_in_between_that_it_did_not_score_are_missed_and_those_of_other_champions_apart(models: Store) -> None:
     made = [assessment(f"a{i}", None, at=START + i) for i in range(5)]
     earlier = [replace(assessment("a9", None, at=START - 9), model_version="m0")]
