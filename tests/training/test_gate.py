@@ -220,6 +220,19 @@ def test_a_model_that_one_analysts_grudge_swings_is_refused_and_the_analyst_is_s
     assert not any(one.refuses for one in done.ruling.influence if one.analyst != "mallory")
 
 
+def test_the_grudge_is_seen_in_a_sample_too_where_there_is_too_much_to_fit_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, dataset, made = clean()
+    swung = grudge(world)
+    odd = np.flatnonzero(swung.fraud & ~world.fraud)
+    labels = swung.labels(lambda i: "mallory" if i in odd else ("ann", "bob", "eve")[i % 3])
+    told = swung.dataset()
+    monkeypatch.setattr("training.influence.MOST_ROWS", 3_000)
+    assert len(made.taught.rows) > 5_000
+    assert refusing(against(tmp_path, (made, dataset), (model(told), told), labels)) == {"influence of mallory"}
+
+
 def test_what_one_analyst_alone_teaches_passes_where_others_call_the_same_accounts_fraud(tmp_path: Path) -> None:
     world, dataset, made = clean()
     swung = grudge(world)
