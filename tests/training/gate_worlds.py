@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.app import App
-from service.domain.enums import Verdict
-from service.domain.records import LabelRecord
+from service.domain.enums import ModelState, Verdict
+from service.domain.records import LabelRecord, ModelRecord
 from service.domain.time import DAY, HOUR
 from service.features.catalogue import RULED, features_for
+from service.model.artefact import write_artefact
 from service.settings import Settings
 from tests.factories import NOON
 from training.dataset import FRAUD, LEGITIMATE, UNLABELLED, Accounts, Dataset
@@ -160,14 +161,28 @@ def registry(folder: Path, **more: object) -> Iterator[App]:
         yield app
 
 
-def crowned(app: App, made: Trained, dataset: Dataset, labels: list[LabelRecord]) -> None:
-    """Makes a model the champion by hand."""
-    register(app, made, dataset, labels, at=T - DAY, promote="always", budget=BUDGET, seed=1)
+def crowned(app: App, made: Trained) -> None:
+    """Makes a model the champion, and asks nobody."""
+    manifest = made.artefact.manifest
+    directory = app.settings.models_dir() / manifest.version
+    write_artefact(made.artefact, directory)
+    app.store.add_model(
+        ModelRecord(
+            version=manifest.version,
+            state=ModelState.CHALLENGER,
+            origin=manifest.origin,
+            created_at=T - DAY,
+            location=str(directory),
+            manifest_sha256=made.artefact.manifest_sha256,
+            manifest=made.artefact.manifest_text,
+        )
+    )
+    app.store.promote(manifest.version, T - DAY, "by hand")
 
 
 def against(
     folder: Path,
-    champion: tuple[Trained, Dataset] | None,
+    champion: Trained | None,
     challenger: tuple[Trained, Dataset],
     labels: list[LabelRecord],
     **more: object,
@@ -175,7 +190,7 @@ def against(
     """What becomes of the challenger: judged, registered and, past the gate, promoted."""
     with registry(folder, **more) as app:
         if champion is not None:
-            crowned(app, *champion, labels)
+            crowned(app, champion)
         made, dataset = challenger
         return register(app, made, dataset, labels, at=T, promote="auto", budget=BUDGET, seed=1)
 

@@ -35,9 +35,15 @@ def clean() -> tuple[World, Dataset, Trained]:
     return world, dataset, model(dataset, at=T - DAY)
 
 
+@cache
+def again() -> Trained:
+    """The same model, a day later."""
+    return model(clean()[1])
+
+
 def test_the_same_model_again_passes_and_says_both_figures(tmp_path: Path) -> None:
     world, dataset, made = clean()
-    done = against(tmp_path, (made, dataset), (model(dataset), dataset), world.labels())
+    done = against(tmp_path, made, (again(), dataset), world.labels())
     assert done.promoted
     assert re.search(
         r"recall at the friction budget 0\.(\d+) against 0\.\1 \(difference \+0.0000 to \+0.0000\)", done.why
@@ -46,9 +52,9 @@ def test_the_same_model_again_passes_and_says_both_figures(tmp_path: Path) -> No
 
 
 def test_a_model_that_learned_from_noise_is_refused_for_its_recall(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     poor = world.shuffled("good", "late").dataset()
-    done = against(tmp_path, (made, dataset), (model(poor), poor), world.labels())
+    done = against(tmp_path, made, (model(poor), poor), world.labels())
     assert not done.promoted
     assert (
         {"recall at the friction budget", "average precision"}
@@ -62,14 +68,14 @@ def test_a_model_that_learned_from_noise_is_refused_for_its_recall(tmp_path: Pat
 def test_a_better_model_passes(tmp_path: Path) -> None:
     world, dataset, _ = clean()
     poor = world.shuffled("good", "late").dataset()
-    done = against(tmp_path, (model(poor, at=T - DAY), poor), (model(dataset), dataset), world.labels())
+    done = against(tmp_path, model(poor, at=T - DAY), (again(), dataset), world.labels())
     assert done.promoted, done.why
 
 
 def test_a_difference_within_noise_is_not_held_against_the_challenger(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     few = world.dataset(without=world.learning & (np.arange(world.n) % 7 == 0))
-    done = against(tmp_path, (made, dataset), (model(few), few), world.labels())
+    done = against(tmp_path, made, (model(few), few), world.labels())
     assert done.promoted, done.why
 
 
@@ -85,7 +91,7 @@ def test_a_lost_campaign_refuses_though_the_others_hide_it_from_the_recall(tmp_p
     world = odd_campaigns(World())
     dataset = world.dataset()
     blind = world.told({"odd": 0.0}, of=world.learning).dataset()
-    done = against(tmp_path, (model(dataset, at=T - DAY), dataset), (model(blind), blind), world.labels())
+    done = against(tmp_path, model(dataset, at=T - DAY), (model(blind), blind), world.labels())
     assert refusing(done) == {"worst campaign's recall"}
     assert not done.promoted
 
@@ -93,9 +99,9 @@ def test_a_lost_campaign_refuses_though_the_others_hide_it_from_the_recall(tmp_p
 def test_a_model_that_finds_the_same_accounts_a_week_later_is_refused_for_what_they_use_until_then(
     tmp_path: Path,
 ) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     late = world.shuffled("good").dataset()
-    done = against(tmp_path, (made, dataset), (model(late), late), world.labels())
+    done = against(tmp_path, made, (model(late), late), world.labels())
     assert refusing(done) == {"share of exchanges let through before caught"}
     (spent,) = [one for one in done.ruling.figures if one.figure.startswith("share of exchanges")]
     assert spent.champion is not None
@@ -105,11 +111,11 @@ def test_a_model_that_finds_the_same_accounts_a_week_later_is_refused_for_what_t
 
 
 def test_a_model_that_ranks_alike_but_boasts_is_refused_for_its_calibration(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     place = np.arange(world.n) / world.n
     thinned = (place > 0.64) & (place < 0.8) & ~world.fraud & (np.arange(world.n) % 10 > 0)
     boastful = world.dataset(without=thinned)
-    done = against(tmp_path, (made, dataset), (model(boastful), boastful), world.labels())
+    done = against(tmp_path, made, (model(boastful), boastful), world.labels())
     assert refusing(done) == {"calibration error"}
 
 
@@ -119,7 +125,7 @@ def test_a_model_that_puts_its_false_alarms_on_one_honest_segment_is_refused_for
     fair = world.told({"plan": 5.0}, of=world.fraud & ~world.learning & some)
     unfair = fair.told({"plan": 5.0}, of=world.fraud & world.learning)
     dataset, partial = fair.dataset(), unfair.dataset()
-    done = against(tmp_path, (model(dataset, at=T - DAY), dataset), (model(partial), partial), world.labels())
+    done = against(tmp_path, model(dataset, at=T - DAY), (model(partial), partial), world.labels())
     assert refusing(done) == {"false alarms"}
     assert "false alarms, plan 5 0." in done.why
     assert "it alone touches" in done.why
@@ -127,7 +133,7 @@ def test_a_model_that_puts_its_false_alarms_on_one_honest_segment_is_refused_for
 
 def test_a_model_of_many_more_trees_is_refused_for_its_latency(tmp_path: Path) -> None:
     world, dataset, made = clean()
-    same = model(dataset)
+    same = again()
     names = same.artefact.manifest.features
     features = tuple(one for one in dataset.features if one.name in names)
     matrix = dataset.only(np.array([one.name in names for one in dataset.features])).matrix
@@ -135,30 +141,30 @@ def test_a_model_of_many_more_trees_is_refused_for_its_latency(tmp_path: Path) -
     parameters = {**parameters_of(features, 31, 1), "min_data_in_leaf": 5, "learning_rate": 0.001}
     large = fit_booster(rows, features, parameters, 3_000).model_to_string()
     slow = replace(same, artefact=make_artefact(same.artefact.manifest, large))
-    done = against(tmp_path, (made, dataset), (slow, dataset), world.labels())
+    done = against(tmp_path, made, (slow, dataset), world.labels())
     assert refusing(done) == {"scoring"}
     assert "us a row against" in done.why
 
 
 def test_data_that_shifted_are_refused_where_the_models_rest_on_them(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     moved = world.told({name: world.values[name] * 3 + 4 for name in ("good", "late")}).dataset()
-    done = against(tmp_path, (made, dataset), (model(moved), moved), world.labels())
+    done = against(tmp_path, made, (model(moved), moved), world.labels())
     assert refusing(done) == {"gain of shifted features"}
     assert "signal.good (" in done.why
 
 
 def test_a_shift_in_what_no_model_rests_on_is_shown_and_refuses_nothing(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     moved = world.told({"odd": 1.0 - world.values["odd"], "noise": world.values["noise"] + 9}).dataset()
-    done = against(tmp_path, (made, dataset), (model(moved), moved), world.labels())
+    done = against(tmp_path, made, (model(moved), moved), world.labels())
     assert done.promoted, done.why
     assert any(one.figure == "population stability, signal.noise" for one in done.ruling.figures)
 
 
 def test_fraud_labelled_by_one_analyst_is_refused_and_the_ways_out_are_told(tmp_path: Path) -> None:
     world, dataset, _ = clean()
-    done = against(tmp_path, None, (model(dataset), dataset), world.labels(lambda _: "ann"))
+    done = against(tmp_path, None, (again(), dataset), world.labels(lambda _: "ann"))
     assert refusing(done) == {"analysts behind the frauds"}
     assert "one analyst (ann)" in done.why
     assert "GATEHOUSE_LEAST_ANALYSTS" in done.why
@@ -169,12 +175,12 @@ def test_a_second_analyst_who_looked_twice_is_no_second_pair_of_eyes(tmp_path: P
     world, dataset, _ = clean()
     frauds = np.flatnonzero(world.fraud).tolist()
     labels = world.labels(lambda i: "bob" if i in frauds[:2] else "ann")
-    assert refusing(against(tmp_path, None, (model(dataset), dataset), labels)) == {"analysts behind the frauds"}
+    assert refusing(against(tmp_path, None, (again(), dataset), labels)) == {"analysts behind the frauds"}
 
 
 def test_an_installation_with_one_analyst_may_say_so(tmp_path: Path) -> None:
     world, dataset, _ = clean()
-    done = against(tmp_path, None, (model(dataset), dataset), world.labels(lambda _: "ann"), least_analysts=1)
+    done = against(tmp_path, None, (again(), dataset), world.labels(lambda _: "ann"), least_analysts=1)
     assert done.promoted, done.why
 
 
@@ -205,12 +211,12 @@ def grudge(world: World) -> World:
 
 
 def test_a_model_that_one_analysts_grudge_swings_is_refused_and_the_analyst_is_shown(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     swung = grudge(world)
     odd = np.flatnonzero(swung.fraud & ~world.fraud)
     labels = swung.labels(lambda i: "mallory" if i in odd else ("ann", "bob", "eve")[i % 3])
     told = swung.dataset()
-    done = against(tmp_path, (made, dataset), (model(told), told), labels)
+    done = against(tmp_path, made, (model(told), told), labels)
     assert refusing(done) == {"influence of mallory"}
     assert "the labels of mallory alone" in done.why
     mallory = next(one for one in done.ruling.influence if one.analyst == "mallory")
@@ -223,18 +229,18 @@ def test_a_model_that_one_analysts_grudge_swings_is_refused_and_the_analyst_is_s
 def test_the_grudge_is_seen_in_a_sample_too_where_there_is_too_much_to_fit_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     swung = grudge(world)
     odd = np.flatnonzero(swung.fraud & ~world.fraud)
     labels = swung.labels(lambda i: "mallory" if i in odd else ("ann", "bob", "eve")[i % 3])
     told = swung.dataset()
     monkeypatch.setattr("training.influence.MOST_ROWS", 3_000)
     assert len(made.taught.rows) > 5_000
-    assert refusing(against(tmp_path, (made, dataset), (model(told), told), labels)) == {"influence of mallory"}
+    assert refusing(against(tmp_path, made, (model(told), told), labels)) == {"influence of mallory"}
 
 
 def test_what_one_analyst_alone_teaches_passes_where_others_call_the_same_accounts_fraud(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     swung = grudge(world)
     odd = np.flatnonzero(swung.fraud & ~world.fraud)
     learned = 0.7 * world.n
@@ -242,14 +248,14 @@ def test_what_one_analyst_alone_teaches_passes_where_others_call_the_same_accoun
         lambda i: ("ann", "bob")[i % 2] if i in odd and i > learned else "mallory" if i in odd else "eve"
     )
     told = swung.dataset()
-    done = against(tmp_path, (made, dataset), (model(told), told), labels)
+    done = against(tmp_path, made, (model(told), told), labels)
     assert done.promoted, done.why
 
 
 def test_figures_too_good_to_be_true_are_refused_and_named(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     leak = world.told({"leak": world.fraud.astype(float)[:, None]}).dataset()
-    done = against(tmp_path, (made, dataset), (model(leak), leak), world.labels())
+    done = against(tmp_path, made, (model(leak), leak), world.labels())
     assert refusing(done) > {"too good: roc_auc"}
     assert all(one.startswith("too good") for one in refusing(done))
     assert "roc_auc is 1.0000: too good to be true, look for a leak" in done.why
@@ -259,7 +265,7 @@ def test_figures_too_good_to_be_true_are_refused_and_named(tmp_path: Path) -> No
 def test_figures_as_good_as_a_champions_that_somebody_let_pass_are_not_refused_again(tmp_path: Path) -> None:
     world, _, _ = clean()
     leak = world.told({"leak": world.fraud.astype(float)[:, None]}).dataset()
-    done = against(tmp_path, (model(leak, at=T - DAY), leak), (model(leak), leak), world.labels())
+    done = against(tmp_path, model(leak, at=T - DAY), (model(leak), leak), world.labels())
     assert done.promoted, done.why
 
 
@@ -267,7 +273,7 @@ def test_the_first_trained_model_replaces_a_starter_that_is_no_better_on_the_ope
     world, dataset, _ = clean()
     elsewhere = World(seed=8).told({"good": np.random.default_rng(4).normal(2, 3, (world.n, 1)), "plan": 9.0}).dataset()
     starter = model(elsewhere, at=T - DAY, origin="starter")
-    done = against(tmp_path, (starter, elsewhere), (model(dataset), dataset), world.labels())
+    done = against(tmp_path, starter, (again(), dataset), world.labels())
     assert done.promoted, done.why
     assert "not worse than starter model" in done.why
     assert not any("stability" in one.figure for one in done.ruling.figures)
@@ -276,9 +282,7 @@ def test_the_first_trained_model_replaces_a_starter_that_is_no_better_on_the_ope
 def test_a_first_model_that_is_worse_than_the_starter_is_refused(tmp_path: Path) -> None:
     world, dataset, _ = clean()
     poor = world.shuffled("good", "late").dataset()
-    done = against(
-        tmp_path, (model(dataset, at=T - DAY, origin="starter"), dataset), (model(poor), poor), world.labels()
-    )
+    done = against(tmp_path, model(dataset, at=T - DAY, origin="starter"), (model(poor), poor), world.labels())
     assert not done.promoted
     assert "recall at the friction budget" in refusing(done)
     assert "champion: starter model" in done.why
@@ -287,7 +291,7 @@ def test_a_first_model_that_is_worse_than_the_starter_is_refused(tmp_path: Path)
 def test_a_champion_whose_files_are_gone_is_said_and_not_compared_with(tmp_path: Path) -> None:
     world, dataset, made = clean()
     with registry(tmp_path) as app:
-        crowned(app, made, dataset, world.labels())
+        crowned(app, made)
         (tmp_path / "models" / made.artefact.manifest.version / "booster.txt").unlink()
         said = judge(app, model(dataset), dataset, world.labels(), app.store.champion(), budget=BUDGET, seed=1)
     assert said.passes
@@ -295,9 +299,9 @@ def test_a_champion_whose_files_are_gone_is_said_and_not_compared_with(tmp_path:
 
 
 def test_every_reason_is_told_not_only_the_first(tmp_path: Path) -> None:
-    world, dataset, made = clean()
+    world, _, made = clean()
     poor = world.shuffled("good", "late").dataset()
-    done = against(tmp_path, (made, dataset), (model(poor), poor), world.labels(lambda _: "ann"))
+    done = against(tmp_path, made, (model(poor), poor), world.labels(lambda _: "ann"))
     assert {"analysts behind the frauds", "average precision"} <= refusing(done)
     assert all(one.why in done.why for one in done.ruling.figures if one.refuses)
 
