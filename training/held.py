@@ -9,22 +9,34 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from service.domain.facts import Float64s, Int64s
-from service.domain.profile import PROFILE_INDEX
+from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.time import DAY
 from service.features.feature import Feature
 from training.dataset import FRAUD, Dataset
+from training.kinship import Linked, kinship
+from training.segments import segments_of
 
 LEAST_MEMBERS = 5  # labelled members of a campaign for its recall to be a figure
 SPENT_BY = "requests_7d"  # up to seven days after signup it counts everything since
 MAIL_KINDS = ("mail_disposable", "mail_education", "mail_own_domain", "mail_free")  # the first that holds
 
+UNKNOWN = "unknown"  # what a segment says of an account that it cannot tell
+
 Bools = NDArray[np.bool_]
 Names = NDArray[np.str_]
+
+
+class Surroundings(Linked, Protocol):
+    """What is read of the store beside the dataset."""
+
+    def signup_rows(self, as_of: int) -> tuple[Int64s, Int64s, Int64s, Float32s]:
+        """All signups learned by ``as_of`` as (account, created_at, learned_at, profile), by account."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,9 +51,9 @@ class Held:
     spent: Float64s | None  # (n,) exchanges made before the probe, of the first seven days; None: not known
     verdict: NDArray[np.int8]  # (m,)
     innocent: Float64s  # (m,) how many honest accounts it stands for; 0 where labelled fraud
-    group: Int64s  # (m,) campaign, or a number of the account's own
+    group: Int64s  # (m,) campaign; of honest accounts the group that they stand in, or a number of their own
     campaign: tuple[str | None, ...]
-    segments: Mapping[str, Names]  # country, plan, mail kind: (m,) each; an empty text: not known
+    segments: Mapping[str, Names]  # country, plan, mail, kind of group: (m,) each; an empty text: not known
 
     def __len__(self) -> int:
         """Accounts."""
@@ -80,8 +92,8 @@ class Held:
 def hold_out(dataset: Dataset, rows: Int64s, *, fraud: Float64s, weight: Float64s, innocent: Float64s) -> Held:
     """The accounts of ``rows`` of ``dataset``.
 
-    ``fraud`` and ``weight`` are of all its rows, ``innocent`` of all its accounts. A country is no feature, so that
-    segment is missing; see ``with_countries``.
+    ``fraud`` and ``weight`` are of all its rows, ``innocent`` of all its accounts. Segments are those that features
+    tell, so no country is among them; see ``surrounded``.
     """
     of, account = np.unique(dataset.row[rows], return_inverse=True)
     accounts = dataset.accounts
@@ -106,24 +118,26 @@ def hold_out(dataset: Dataset, rows: Int64s, *, fraud: Float64s, weight: Float64
     )
 
 
-def with_countries(held: Held, number: Int64s, profile: NDArray[np.float32]) -> Held:
-    """The same with the segment of countries; ``profile`` (k, PROFILE) are signups of accounts ``number``, ascending.
+def surrounded(held: Held, source: Surroundings, as_of: int) -> Held:
+    """The same with all segments, and honest accounts resampled in groups, as the store knew both at ``as_of``.
 
-    An account that is not among them has none.
+    Honest accounts come in groups that a model is right or wrong about together: drawn one by one, the false alarms on
+    one agency would look like so many. The same where no signup of them is known to the store.
     """
-    if not len(number):
+    number, _, _, known = source.signup_rows(as_of)
+    place = np.minimum(np.searchsorted(number, held.number), max(len(number) - 1, 0))
+    there = number[place] == held.number if len(number) else np.zeros(len(held), bool)
+    if not there.any():
         return held
-    place = np.minimum(np.searchsorted(number, held.number), len(number) - 1)
-    code = np.where(number[place] == held.number, profile[place, PROFILE_INDEX["country"]], np.nan)
-    return replace(held, segments={"country": np.array([_country(one) for one in code.tolist()]), **held.segments})
-
-
-def _country(code: float) -> str:
-    """The inverse of ``country_number``; an empty text where there is none."""
-    if np.isnan(code) or code < 1:
-        return ""
-    first, second = divmod(int(code) - 1, 26)
-    return chr(ord("A") + first) + chr(ord("A") + second)
+    profile = np.full((len(held), known.shape[1]), np.nan, np.float32)
+    profile[there] = known[place[there]]
+    kin = kinship(source, held.number, profile, as_of)
+    segments = {name: np.array(of, dtype=str) for name, of in segments_of(profile, kin).items()}
+    return replace(
+        held,
+        group=np.where(held.frauds, held.group, -1 - kin.group),
+        segments={name: np.where(of == UNKNOWN, "", of) for name, of in segments.items()},
+    )
 
 
 def _spent(dataset: Dataset, rows: Int64s) -> Float64s:
@@ -149,7 +163,7 @@ def _mail_kinds(dataset: Dataset, names: list[str], first: Int64s) -> dict[str, 
     out = np.full(len(first), "", "U32")
     for name in reversed([name for name in MAIL_KINDS if name in names]):
         out[dataset.matrix[first, names.index(name)] == 1] = name.removeprefix("mail_")
-    return {"mail kind": out} if (out != "").any() else {}
+    return {"mail": out} if (out != "").any() else {}
 
 
 def columns_of(dataset: Dataset, rows: Int64s, features: tuple[Feature, ...]) -> NDArray[np.float32]:

@@ -21,7 +21,7 @@ from training.compare import Speed
 from training.dataset import OTHER_AGE, Dataset
 from training.drift import seen_of
 from training.gate import Case, Demands, Ruling, rule
-from training.held import columns_of, with_countries
+from training.held import columns_of, surrounded
 from training.influence import analysts_of, influences
 from training.pair_model import Learned
 from training.pipeline import Trained
@@ -103,13 +103,13 @@ def judge(
     """What the gate says of a model beside ``champion`` (None: there is none yet)."""
     before, name = champion_of(app, champion)
     own = made.artefact.manifest
-    number, _, _, profile = app.store.signup_rows(dataset.as_of)
+    held = surrounded(made.held, app.store, dataset.as_of)
     scores = None if before is None else before.scorer.score(columns_of(dataset, made.test, before.features))
     influence = influences(
         dataset,
         labels,
         made.taught,
-        made.held,
+        held,
         made.test,
         (made.scores, scores),
         own.features,
@@ -118,7 +118,7 @@ def judge(
     )
     case = Case(
         basis=made.basis,
-        held=with_countries(made.held, number, profile),
+        held=held,
         challenger=made.scores,
         champion=scores,
         champion_name=name,

@@ -4,11 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from service.domain.profile import PROFILE, PROFILE_INDEX, country_number
+from service.domain.codes import hash64_many
+from service.domain.profile import country_number
 from service.domain.time import DAY, HOUR
+from service.storage.arrivals import Arrival
+from service.storage.store import open_store
+from tests.factories import NOON, make_signups
 from tests.training.gate_worlds import PLACE, World
 from training.compare import Ranked
-from training.held import Held, columns_of, hold_out, with_countries
+from training.held import Held, columns_of, hold_out, surrounded
 
 
 def held() -> Held:
@@ -60,14 +64,24 @@ def test_what_is_used_after_seven_days_is_not_told_by_the_last_week_alone() -> N
     assert np.array_equal(of.spent[old.age == 30 * DAY], of.spent[old.age == 7 * DAY])
 
 
-def test_a_country_is_read_from_the_signup_and_unknown_where_there_is_none() -> None:
-    of = held()
-    number = of.number[:3]
-    profile = np.full((3, len(PROFILE)), np.nan, np.float32)
-    profile[:2, PROFILE_INDEX["country"]] = country_number("DE"), country_number("ZZ")
-    told = with_countries(of, number, profile).segments["country"]
-    assert told[:4].tolist() == ["DE", "ZZ", "", ""]
-    assert "country" not in with_countries(of, number[:0], profile[:0]).segments
+def test_segments_and_honest_groups_are_what_the_store_knew_by_then(sqlite_url: str) -> None:
+    store = open_store(sqlite_url, upgrading=True)
+    names = [f"a{i}" for i in range(6)]
+    on_one_device = [(name, "device", 77, NOON) for name in names[:3]]
+    signups = make_signups([(name, NOON) for name in names], on_one_device, {"country": country_number("DE")})
+    store.write([Arrival(None, signups=signups)])
+    whole = held()
+    number = np.sort(hash64_many(names))
+    of = replace(whole, number=np.concatenate([number, whole.number[6:] + 2**62]))
+    device = np.isin(of.number, hash64_many(names[:3]))
+    told = surrounded(of, store, NOON + DAY)
+    assert set(told.segments["country"][:6].tolist()) == {"DE"}
+    assert set(told.segments["country"][6:].tolist()) == {""}
+    honest = ~told.frauds
+    assert len(np.unique(told.units[device & honest])) == 1
+    assert len(np.unique(told.units[honest])) == int(honest.sum()) - int((device & honest).sum()) + 1
+    assert surrounded(of, store, NOON - DAY) is of
+    store.close()
 
 
 def test_a_feature_that_the_dataset_lacks_is_unknown_to_the_model_that_has_it() -> None:
