@@ -50,6 +50,7 @@ class Change:
     shows_in: tuple[str, ...]  # beginnings of the names of features, one of which at least must raise the alarm
     put: Callable[[], Iterator[None]]
     busier: float = 1.0  # factor of exchanges on a day of use
+    moves_score: bool = False  # so much that the score's own index must raise the alarm, too
 
 
 def _weights(module: object, name: str, value: object) -> Callable[[], Iterator[None]]:
@@ -74,6 +75,10 @@ def _countries() -> Iterator[None]:
         yield
     finally:
         table.shares[:] = before
+
+
+def _nothing_said(values: Sequence[object], _rng: object, _left_empty: float) -> list[None]:
+    return [None] * len(values)
 
 
 CHANGES = (
@@ -103,6 +108,12 @@ CHANGES = (
         "browsers: half of all signups by python-requests",
         ("agent_",),
         _weights(identity, "AGENTS", {**agents.AGENTS, "python-requests/2.32.3": 100.0}),
+    ),
+    Change(
+        "a source breaks: countries, addresses and form times no longer arrive",
+        ("ip_", "form_log_seconds", "country_disagreements"),
+        _weights(identity, "_unless", _nothing_said),
+        moves_score=True,
     ),
 )
 
@@ -248,6 +259,8 @@ def changed(watched: Watched, change: Change, world: Seen) -> bool:
         if one.alarm:
             alarms.setdefault(one.feature, one)
     right = [name for name in alarms if name.startswith(change.shows_in)]
+    if change.moves_score and SCORE not in alarms:
+        right = []
     print(f"\n{change.what}: {'alarm' if right else 'NO ALARM where it should show'}; score {_score(drift):.3f}")
     for name, one in list(alarms.items())[:8]:
         print(_row(watched, name, one))

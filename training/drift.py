@@ -93,9 +93,10 @@ def told(drift: tuple[Drift, ...], gain: Mapping[str, float]) -> list[dict[str, 
 def champion_drift(app: App, champion: ModelRecord | None, dataset: Dataset) -> list[dict[str, Any]] | None:
     """As in reports: how far this training's accounts are from what ``champion`` learned from.
 
-    None where there is none, or it cannot be used or does not say what it learned from.
+    None where there is none, or it cannot be used or does not say what it learned from, or learned from simulated
+    accounts: that yours are others is no news.
     """
-    if champion is None:
+    if champion is None or champion.origin == "starter":
         return None
     try:
         serving = Serving.load(app.model_directory(champion), manifest_sha256=champion.manifest_sha256)

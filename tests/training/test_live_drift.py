@@ -17,7 +17,7 @@ from service.app import App
 from service.cli import cli
 from service.domain.enums import Purpose
 from service.domain.time import DAY, HOUR, micros
-from service.model.stability import LATER, SIGNUP
+from service.model.stability import LATER, SCORE, SIGNUP
 from service.settings import Settings
 from service.usecases.assess import Asked, assess
 from service.usecases.watch_drift import LOOKED_BACK
@@ -110,10 +110,27 @@ def test_a_week_of_other_plans_is_named_with_its_numbers_and_the_mend(trained: P
     assert all(watched.matters(name) for name in named if name in watched.gain)
 
 
-def test_a_model_that_was_just_promoted_is_not_judged_by_another_ones_rows(a_week_later: Path, tmp_path: Path) -> None:
-    home = shutil.copytree(a_week_later, tmp_path / "home")
-    assert gatehouse(home, "train", "--seed", "2", "--promote", "always")["promoted"]
-    assert gatehouse(home, "doctor")["drift"] == {"rows": 0, "alarms": 0}
+@pytest.fixture(scope="module")
+def trained_again(a_week_later: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = shutil.copytree(a_week_later, tmp_path_factory.mktemp("again") / "home")
+    again = ("train", "--seed", "2", "--promote", "always", "--report", str(home / "report"))
+    assert gatehouse(home, *again)["promoted"]
+    return home
+
+
+def test_a_model_that_was_just_promoted_is_not_judged_by_another_ones_rows(trained_again: Path) -> None:
+    assert gatehouse(trained_again, "doctor")["drift"] == {"rows": 0, "alarms": 0}
+
+
+def test_the_report_tells_how_far_those_since_the_champion_are_from_what_it_learned(trained_again: Path) -> None:
+    drift = json.loads((trained_again / "report" / "report.json").read_text())["drift"]
+    by_name = {row["feature"]: row for row in drift}
+    assert len(by_name) == len(drift) > 20
+    assert by_name[SCORE]["gain"] is None
+    assert all(row["psi"] >= 0 and row["bound"] > 0.1 for row in drift)
+    assert sum(row["gain"] or 0.0 for row in drift) == pytest.approx(1.0, abs=0.1)  # but for the calendar's
+    assert not any(row["alarm"] for row in drift if row["gain"] is None or row["gain"] >= 0.01)
+    assert "Population stability index of" in (trained_again / "report" / "report.html").read_text()
 
 
 def test_without_anything_scored_the_doctor_is_quiet(trained: Path) -> None:
