@@ -34,6 +34,13 @@ from training.retrain import lesson, retrain
     help="Share of legitimate accounts that may ever be touched. [default: GATEHOUSE_FRICTION_BUDGET, else 0.001]",
 )
 @click.option(
+    "--segment-bound",
+    type=click.FloatRange(1),
+    metavar="TIMES",
+    help="Raise thresholds where a country, plan, kind of mail or of group is clearly touched more than TIMES the "
+    "budget. [default: only say so in the report]",
+)
+@click.option(
     "--report", type=click.Path(file_okay=False, path_type=Path), help="Write report.json and report.html there."
 )
 @click.option(
@@ -41,7 +48,13 @@ from training.retrain import lesson, retrain
 )
 @command_options
 def train_command(
-    run: Run, as_of: int | None, promote: str, friction_budget: float | None, report: Path | None, seed: int
+    run: Run,
+    as_of: int | None,
+    promote: str,
+    friction_budget: float | None,
+    segment_bound: float | None,
+    report: Path | None,
+    seed: int,
 ) -> None:
     """Train a model on the accounts and labels known at a moment, register it, and promote it past the gate.
 
@@ -58,7 +71,16 @@ def train_command(
             known = lesson(app, as_of=moment, seed=seed, progress=advance)
         chances = app.store.chances(moment)
         before = app.store.champion()
-        learned = retrain(app, known, at=now(), promote=promote, budget=budget, seed=seed, say=run.say)
+        learned = retrain(
+            app,
+            known,
+            at=now(),
+            promote=promote,
+            budget=budget,
+            seed=seed,
+            segment_times=segment_bound,
+            say=run.say,
+        )
         made, registered = learned.made, learned.registered
         drawn: dict[str, Any] = {}
         if report is not None:

@@ -144,7 +144,7 @@ def train(
     report = {
         **measured,
         "thresholds": [one.to_json() for one in decided.thresholds],
-        "friction": decided.about,
+        "lives": decided.about,
         "segments": [one.to_json() for one in decided.segments],
         "rules": decided.rules,
         "sizes_tried": [_tried(fitted, i) for i in range(len(fitted.tried))],

@@ -60,10 +60,21 @@ def lesson(
     return Lesson(dataset, labels)
 
 
-def retrain(app: App, of: Lesson, *, at: int, promote: str, budget: float, seed: int, say: Say = _quiet) -> Retrained:
+def retrain(
+    app: App,
+    of: Lesson,
+    *,
+    at: int,
+    promote: str,
+    budget: float,
+    seed: int,
+    segment_times: float | None = None,
+    say: Say = _quiet,
+) -> Retrained:
     """Learns from a lesson and registers at the moment ``at`` (microseconds).
 
-    ``promote`` is auto (past the gate), always or never; ``budget`` the friction budget. Never keeps no pair model.
+    ``promote`` is auto (past the gate), always or never; ``budget`` the friction budget, and ``segment_times`` how many
+    times that any segment of honest accounts may be touched (None: only told). Never keeps no pair model.
     """
     dataset, code_version = of.dataset, version("gatehouse")
     say(f"learning from {len(dataset.row):,} rows of {len(dataset.accounts):,} accounts")
@@ -75,6 +86,7 @@ def retrain(app: App, of: Lesson, *, at: int, promote: str, budget: float, seed:
         created_at=at,
         code_version=code_version,
         source=app.store,
+        segment_times=segment_times,
     )
     registered = register(app, made, dataset, of.labels, at=at, promote=promote, budget=budget, seed=seed)
     say("learning which pairs of accounts are one, from confirmed and refuted campaigns")

@@ -67,6 +67,16 @@ def test_training_says_what_it_learned_from_how_it_did_and_whether_it_was_promot
     assert "there was no champion" in said["why"]
 
 
+def test_the_report_tells_what_the_friction_budget_rests_on_and_whom_it_is_spent_on(trained: tuple[Path, Any]) -> None:
+    told = json.loads((trained[0] / "report" / "report.json").read_text())
+    assert told["lives"]["looks"] > 10 * told["lives"]["accounts"]
+    assert 0 < told["lives"]["in_groups"] < told["lives"]["accounts"]
+    assert 1 < told["lives"]["life_days"] < 40
+    assert all(one["share"] <= one["upper"] for one in told["thresholds"])
+    assert {one["segment"] for one in told["segments"]} == {"country", "plan", "mail", "group"}
+    assert all(one["low"] <= one["share"] <= one["high"] for one in told["segments"])
+
+
 def test_what_is_registered_can_be_loaded_and_is_what_was_said(trained: tuple[Path, Any]) -> None:
     folder, said = trained
     listed = answer(gatehouse(folder, "models", "list", "--json"))["models"]
@@ -135,7 +145,7 @@ def states(folder: Path) -> dict[str, str]:
 def challenger(trained: tuple[Path, Any]) -> tuple[Path, str, dict[str, str], str]:
     folder, _ = trained
     before = states(folder)
-    done = gatehouse(folder, "train", "--promote", "never", "--seed", "5", "--json")
+    done = gatehouse(folder, "train", "--promote", "never", "--seed", "5", "--segment-bound", "10", "--json")
     assert not answer(done)["promoted"]
     return folder, answer(done)["model_version"], before, done.stderr
 

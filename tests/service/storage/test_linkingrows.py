@@ -31,6 +31,10 @@ def test_links_are_those_learned_after_one_moment_and_by_another(store: Store) -
     assert early[3].max() == moment < late[3].min()
     assert len(early[0]) + len(late[0]) == len(account)
     assert len(store.link_rows(START - 1)[0]) == 0
+    wanted = tuple(np.unique(kind)[:2].tolist())
+    some = store.link_rows(LATER, kinds=wanted)
+    assert sorted(some[1].tolist()) == sorted(key[np.isin(kind, wanted)].tolist())
+    assert 0 < len(some[0]) < len(account)
 
 
 def test_signups_come_with_their_profiles_by_account(store: Store) -> None:
