@@ -49,7 +49,8 @@ def training_page(report: Report) -> str:
     curves = friction_picture(report.get("friction") or [], budget, threshold=challenge)
     error = (report.get("metrics") or {}).get("calibration_error")
     calibration = calibration_picture(report.get("calibration_table") or [], error)
-    segments = segments_picture(report.get("segments") or [], budget)
+    basis = "those not labelled fraud, each by its chance of being legitimate"
+    segments = segments_picture(report.get("segments") or [], budget, basis=basis)
     swarm = swarm_picture(report.get("swarm") or {})
     sections: list[Section] = [
         ("verdict", "1. What became of it", verdict(report)),
