@@ -205,8 +205,8 @@ def test_the_report_says_what_was_learned_from_and_draws_what_came_of_it(trained
     folder, said = trained
     whole = json.loads((folder / "report" / "report.json").read_text())
     assert sum(one["fraud"] for one in whole["analysts"]) >= said["positives"]
-    assert [curve["of"] for curve in whole["friction"]] == ["challenger"]  # there was no champion
-    assert whole["friction"][0]["frauds"] == whole["training"]["sides"]["test"]["positives"]
+    assert [curve["of"] for curve in whole["friction_curves"]] == ["challenger"]  # there was no champion
+    assert whole["friction_curves"][0]["frauds"] == whole["training"]["sides"]["test"]["positives"]
     assert {one["campaign_id"] for one in whole["detection"]} == set(whole["by_campaign"])
     assert len(whole["swarm"]["features"]) == 20
     assert all(len(one["dots"]) == whole["swarm"]["rows"] == 500 for one in whole["swarm"]["features"])

@@ -26,7 +26,7 @@ def measured(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """Further parts of a report: ``model``, ``data``, ``analysts``, ``friction``, ``detection`` and ``swarm``.
+    """Further parts of a report: ``model``, ``data``, ``analysts``, ``friction_curves``, ``detection`` and ``swarm``.
 
     ``champion`` is its scores of the rows ``made.test`` (None: it cannot score them) and what to call it.
     """
@@ -50,7 +50,7 @@ def measured(
         },
         "analysts": analysts(labels, dataset.as_of),
         "champion": name,
-        "friction": [
+        "friction_curves": [
             {"of": of, "name": called, **friction_curve(dataset, made.test, made.held.fraud, score)}
             for of, called, score in curves
             if score is not None

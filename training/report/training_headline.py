@@ -42,7 +42,7 @@ def top(report: Report) -> Markup:
 def _tiles(report: Report) -> Markup:
     about, metrics = report.get("training") or {}, report.get("metrics") or {}
     test = (about.get("sides") or {}).get("test") or {}
-    curves = {curve.get("of"): curve for curve in report.get("friction") or []}
+    curves = {curve.get("of"): curve for curve in report.get("friction_curves") or []}
     budget = about.get("friction_budget")
     before = recall_within(curves["champion"], budget) if budget and "champion" in curves else None
     precision = amount(metrics.get("average_precision"))

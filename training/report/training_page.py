@@ -20,7 +20,7 @@ from training.report.friction_picture import friction_picture
 from training.report.inline_pictures import bar, difference
 from training.report.limits import limits
 from training.report.page import Section, folded, items, missing, page, terms, write
-from training.report.phrases import amount, fraction, percent, when, whole
+from training.report.phrases import amount, days, fraction, percent, when, whole
 from training.report.segments_picture import segments_picture
 from training.report.swarm_picture import swarm_picture
 from training.report.tables import Column, rows_table
@@ -46,7 +46,7 @@ def training_page(report: Report) -> str:
     about = report.get("training") or {}
     budget = about.get("friction_budget")
     challenge = next((one.get("value") for one in report.get("thresholds") or []), None)
-    curves = friction_picture(report.get("friction") or [], budget, threshold=challenge)
+    curves = friction_picture(report.get("friction_curves") or [], budget, threshold=challenge)
     error = (report.get("metrics") or {}).get("calibration_error")
     calibration = calibration_picture(report.get("calibration_table") or [], error)
     basis = "those not labelled fraud, each by its chance of being legitimate"
@@ -346,6 +346,7 @@ def _decisions(report: Report) -> list[Markup]:
         ("at most", "upper", "share"),
     )
     return [
+        _lives(report.get("friction") or {}),
         rows_table(
             "Thresholds: a score above it gets the decision, or worse",
             [
@@ -368,6 +369,25 @@ def _decisions(report: Report) -> list[Markup]:
             most=MOST_ROWS,
         ),
     ]
+
+
+def _lives(basis: Report) -> Markup:
+    """What thresholds were set on; nothing where that was not told."""
+    if not basis.get("accounts"):
+        return NONE
+    text = f"Set on {count_of(whole(basis, 'accounts'), 'held-out account')} that are not labelled fraud"
+    if basis.get("looks"):
+        text += f", {whole(basis, 'looked_at'):,} of them looked at {whole(basis, 'looks'):,} times over their lives"
+    if basis.get("life_days") is not None:
+        text += f"; what is promised holds for lives of {days(basis['life_days'])}"
+    if basis.get("groups"):
+        text += (
+            f". {count_of(whole(basis, 'in_groups'), 'account')} stand in {count_of(whole(basis, 'groups'), 'group')} "
+            f"touched together, the largest of {whole(basis, 'largest_group'):,}"
+        )
+    if basis.get("raised_for_segment"):
+        text += f". Raised for the segment {visible(str(basis['raised_for_segment']))}"
+    return paragraph(f"{text}.")
 
 
 def _explored(report: Report) -> list[Markup]:
