@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 from service.domain.facts import Int64s
 
 Words = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
 
 NEAR_BITS = 4
 REACH = 48  # neighbours in sorted order that a word is compared with; the rest is joined through other choices
@@ -102,6 +103,13 @@ def distinct(words: NDArray[np.uint64]) -> Words:
     return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if len(ordered) else ordered
 
 
+def within(words: Words, known: Words) -> Bools:
+    """Which of ``words`` are among the known ones, which are ascending."""
+    if not len(known):
+        return np.zeros(len(words), bool)
+    return np.equal(known[np.minimum(np.searchsorted(known, words), len(known) - 1)], words)
+
+
 def near_pairs(new: Words, old: Words) -> Iterator[tuple[Words, Words]]:
     """Pairs of words within NEAR_BITS that have a new one among them, enough of them to join all that are near.
 
@@ -113,13 +121,15 @@ def near_pairs(new: Words, old: Words) -> Iterator[tuple[Words, Words]]:
     edges = [round(64 * i / blocks) for i in range(blocks + 1)]
     for choice in itertools.combinations(range(blocks), chosen):
         moves, width = _moves(edges, choice)
-        shuffled = _shuffle(new, moves)
+        fresh = np.sort(_shuffle(new, moves))
+        shuffled = fresh
         if len(old):
-            among = old[_meets(old, shuffled, moves[:chosen], width)]
-            shuffled = distinct(np.concatenate([shuffled, _shuffle(among, moves)]))
-        else:
-            shuffled.sort()
+            among = old[_meets(old, fresh, moves[:chosen], width)]
+            shuffled = distinct(np.concatenate([fresh, _shuffle(among, moves)]))
         first, second = _neighbours(shuffled, np.uint64(64 - width))
+        if len(old):  # five of six pairs are old words', which were joined when the later one came
+            known = within(first, fresh) | within(second, fresh)
+            first, second = first[known], second[known]
         yield _unshuffle(first, moves), _unshuffle(second, moves)
 
 
@@ -158,8 +168,9 @@ def _meets(among: Words, shuffled: Words, moves: list[_Move], width: int) -> NDA
 
     ``moves`` are those that fill the top bits.
     """
-    table = np.zeros(1 << _TABLE_BITS, bool)
-    mask = np.uint64((1 << _TABLE_BITS) - 1)
+    bits = min(width, _TABLE_BITS)
+    table = np.zeros(1 << bits, bool)
+    mask = np.uint64((1 << bits) - 1)
     table[(shuffled >> np.uint64(64 - width)) & mask] = True
     out = np.empty(len(among), bool)
     for first in range(0, len(among), _CACHED):

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.domain.facts import Int32s, Int64s
 from service.domain.time import HOUR
-from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend
+from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend, within
 from service.linking.sightings import Bools, Number, grown, runs
 
 _NOBODY = np.empty(0, np.int32)
@@ -80,11 +80,11 @@ class Spoken:
         fresh = np.flatnonzero(~there)
         before = self.ids.word
         self._compare(each[fresh])
-        once = (length[fresh] == 1) & ~_within(each[fresh], self.ids.word)
-        joined, _ = _find(self.word, self.ids.word[~_within(self.ids.word, before)], only=True)
-        told = np.unique(
-            np.concatenate([again, joined[self._once[joined]]])
-        )  # no longer said once, or like another one
+        once = (length[fresh] == 1) & ~within(each[fresh], self.ids.word)
+        joined, there = _find(self.word, self.ids.word[~within(self.ids.word, before)])
+        joined = joined[there]
+        # No longer said once, or like another one.
+        told = np.unique(np.concatenate([again, joined[self._once[joined]]]))
         repeated = (self.word[told], self._owner[told], np.ones(len(told), np.int32))
         self._once[told] = False
         np.subtract.at(self._alone, repeated[1], 1)
@@ -102,6 +102,8 @@ class Spoken:
     def remove(self, said: Said, forgotten: int) -> None:
         """Takes out exchanges that were added before, and forgets words that nobody said since ``forgotten``."""
         spoken = said.word != 0
+        if not spoken.any():
+            return
         word, slot = said.word[spoken], said.slot[spoken]
         place, there = _find(self.word, word)
         place, word, slot = place[there], word[there], slot[there]
@@ -139,7 +141,7 @@ class Spoken:
     def _compare(self, fresh: Words) -> None:
         """Joins words that were not known before with those that they are near to."""
         known = self.word if len(self.word) else self._compared
-        self.ids = extend(self.ids, known, fresh[~_within(fresh, known)])
+        self.ids = extend(self.ids, known, fresh[~within(fresh, known)])
         self._compared = _NO_WORDS
 
     def _insert(self, word: Words, owner: Int32s, once: Bools, last: Int32s) -> None:
@@ -170,8 +172,8 @@ class Spoken:
     def _forget_prompts(self) -> None:
         """Drops which words are one prompt, of those that are forgotten."""
         # A prompt goes by its least word, which may be gone while others of it are not.
-        alive = _within(self.ids.word, self.word)
-        alive |= _within(self.ids.word, distinct(self.ids.prompt[alive]))
+        alive = within(self.ids.word, self.word)
+        alive |= within(self.ids.word, distinct(self.ids.prompt[alive]))
         self.ids = PromptIds(self.ids.word[alive], self.ids.prompt[alive])
 
     def packed(self) -> bytes:
@@ -195,15 +197,9 @@ def _merged(old: NDArray[Number], new: NDArray[Number], is_old: Bools, at: Int64
     return out
 
 
-def _find(known: Words, words: Words, *, only: bool = False) -> tuple[Int64s, Bools]:
-    """Where each word stands among the known ones (ascending), and whether it does; ``only``: places of those."""
+def _find(known: Words, words: Words) -> tuple[Int64s, Bools]:
+    """Where each word stands among the known ones (ascending), and whether it does."""
     if not len(known):
-        none = np.zeros(0 if only else len(words), np.int64)
-        return none, np.zeros(len(words), bool)
+        return np.zeros(len(words), np.int64), np.zeros(len(words), bool)
     place = np.minimum(np.searchsorted(known, words), len(known) - 1)
-    there = known[place] == words
-    return (place[there] if only else place), there
-
-
-def _within(words: Words, known: Words) -> Bools:
-    return _find(known, words)[1]
+    return place, np.equal(known[place], words)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TypeAlias
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.time import HOUR
@@ -52,6 +52,7 @@ def check(spoken: Spoken, rows: list[Row], ids: PromptIds, place: list[int]) -> 
     assert alone.tolist() == others
 
 
+@settings(max_examples=50, deadline=None)
 @given(rows_of(near_words))
 def test_words_that_come_look_by_look_are_the_prompts_of_all_at_once(looks: list[list[Row]]) -> None:
     spoken, rows = Spoken(), []
@@ -65,6 +66,7 @@ def test_words_that_come_look_by_look_are_the_prompts_of_all_at_once(looks: list
         assert spoken.word.tolist() == words.tolist()
 
 
+@settings(max_examples=50, deadline=None)
 @given(rows_of(far_words), st.lists(st.integers(0, 20), min_size=6, max_size=6))
 def test_what_is_taken_out_again_was_never_said(looks: list[list[Row]], until: list[int]) -> None:
     spoken, rows, oldest = Spoken(), [], -1
@@ -79,6 +81,7 @@ def test_what_is_taken_out_again_was_never_said(looks: list[list[Row]], until: l
     assert set(spoken.word.tolist()) == {word for _, word, _ in rows if word}
 
 
+@settings(max_examples=50, deadline=None)
 @given(rows_of(near_words), st.integers(0, 6))
 def test_one_that_was_left_for_others_and_told_everything_says_the_same(looks: list[list[Row]], split: int) -> None:
     spoken, rows = Spoken(), []
