@@ -2,8 +2,7 @@
 
 A step's order: labels that came since the last one are recorded; signups since then are scored, each at its own second,
 with campaigns as the last detection left them; detection runs; where it is due a model is trained, and promoted past
-the gate; accounts of which anything was learned are scored again (all of them under a new model); the friction guard is
-set anew.
+the gate; accounts of which anything was learned are scored again, all of them under a new model.
 
 All of it is the code that serves: ``Detect``, ``Rescore``, ``assess``, ``retrain`` and the registry. What the replay
 adds are ports: which accounts a rescoring looks at, and where its answers go.
@@ -31,7 +30,6 @@ from service.usecases.rescore import Rescore
 from training.backtest.ledger import SIGNUP, Ledger, Outcomes, Part, Told, row_of
 from training.backtest.models import ReplayModels, Say
 from training.backtest.plan import Plan
-from training.backtest.scores import Highest
 from training.backtest.stage import Stage
 
 HOLDER = "gatehouse backtest"
@@ -49,7 +47,6 @@ class Replay:
         self.ledger = Ledger(work / "steps")
         self._moments = plan.moments()
         self.done = sum(self.ledger.has(i, "whole") for i in range(len(self._moments)))
-        self._highest = Highest(work, self.done - 1 if self.done else None)
         self._models = ReplayModels(plan, stage.app, say)
         self._facts = _Facts(stage.app.store)
 
@@ -57,9 +54,7 @@ class Replay:
         """Does the steps that are left; ``advance`` is told how many are done, and of how many."""
         advance(self.done, len(self._moments))
         if self.done:
-            last = self._moments[self.done - 1]
-            self._models.resume(str(self.ledger.steps[-1]["champion"]), last)
-            self._models.guard(self._highest, self.ledger, last)
+            self._models.resume(str(self.ledger.steps[-1]["champion"]), self._moments[self.done - 1])
         for step in range(self.done, len(self._moments)):
             self._step(step)
             self.done = step + 1
@@ -73,13 +68,9 @@ class Replay:
         part = Part(at)
         standing = self._detect(at, part)
         models = self._models.relearn(at) if step else self._models.begin(at)
-        switched = self._models.switch()
-        if switched:
-            self._meet(at)
-        scored = self._rescore(before, at, part, everyone=switched)
-        self._models.guard(self._highest, self.ledger, at)
+        scored = self._rescore(before, at, part, everyone=self.app.models.refresh() or not step)
         live = np.array([state in LIVE_STATES for state in standing.state], bool)
-        serving = self._models.current()
+        serving = self.app.models.current()
         part.about = {
             "step": step,
             "at": rfc3339(at),
@@ -93,7 +84,6 @@ class Replay:
             "thresholds": [None if np.isinf(value) else float(value) for value in serving.policy.thresholds],
             "seconds": round((self.clock() - began) / 1e6, 2),
         }
-        self._highest.keep(step)
         self.ledger.keep(step, "whole", part)
 
     def _record_labels(self, after: int, until: int) -> int:
@@ -109,8 +99,7 @@ class Replay:
         for history, names in self._facts.of(account[by]):
             at = created[by][np.searchsorted(account[by], history.account)]
             asked = [Asked(name, Purpose.SIGNUP) for name in names]
-            made += [one for one in assess(self._models.current(), history, asked, at) if one is not None]
-        self._note(made)
+            made += [one for one in assess(self.app.models.current(), history, asked, at) if one is not None]
         if not self.ledger.has(step, "signups"):
             made.sort(key=lambda one: (one.assessed_at, one.account_id))
             self.ledger.keep(step, "signups", Part(until, [row_of(one, SIGNUP) for one in made]))
@@ -129,22 +118,10 @@ class Replay:
         asked = np.sort(store.signups_between(EVER, at)[0])
         if not everyone:
             asked = np.intersect1d(asked, store.accounts_changed_between(before + 1, at))
-        jobs = _Jobs(self._facts, asked, Outcomes(self.ledger, part), self._note)
-        report = Rescore(jobs, self._models)(as_of=at)
+        jobs = _Jobs(self._facts, asked, Outcomes(self.ledger, part))
+        report = Rescore(jobs, self.app.models)(as_of=at)
         part.rows.sort(key=lambda row: row.account_id)
         return report.scored
-
-    def _meet(self, at: int) -> None:
-        """Before a new model decides anything, for the guard: what it would say of everybody, and is not told."""
-        self._highest.forget()
-        for history, names in self._facts.of(np.sort(self.app.store.signups_between(EVER, at)[0])):
-            asked = [Asked(name, Purpose.PERIODIC) for name in names]
-            self._note([one for one in assess(self._models.current(), history, asked, at) if one is not None])
-        self._models.guard(self._highest, self.ledger, at)
-
-    def _note(self, made: Sequence[Assessment]) -> None:
-        account = np.array([one.account for one in made], np.int64)
-        self._highest.add(account, np.array([one.score for one in made], np.float64))
 
 
 class _Facts:
@@ -167,10 +144,8 @@ class _Facts:
 class _Jobs:
     """What ``Rescore`` reads and writes here: the accounts of one step, and the ledger."""
 
-    def __init__(
-        self, facts: _Facts, accounts: Int64s, outcomes: Outcomes, note: Callable[[Sequence[Assessment]], None]
-    ) -> None:
-        self._facts, self._accounts, self._outcomes, self._note = facts, accounts, outcomes, note
+    def __init__(self, facts: _Facts, accounts: Int64s, outcomes: Outcomes) -> None:
+        self._facts, self._accounts, self._outcomes = facts, accounts, outcomes
 
     def histories(
         self,
@@ -192,7 +167,6 @@ class _Jobs:
 
     def append_assessments(self, made: Sequence[Assessment]) -> int:
         """To the ledger."""
-        self._note(made)
         return self._outcomes.append_assessments(made)
 
     def count_accounts(self, *, changed_since: int | None = None) -> int:  # noqa: ARG002  as above
