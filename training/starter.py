@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from service.domain.errors import GatehouseError
 from service.domain.facts import Float32s, Int32s, Int64s
 from service.domain.time import DAY
 from service.log import configure
-from service.model.artefact import write_artefact
+from service.model.artefact import Artefact, make_artefact, write_artefact
+from service.policy.policy import GRADED
 from service.settings import Settings
 from service.storage.store import Store
 from service.tiles.history import History
@@ -67,7 +69,7 @@ def make_starter(
             import_directory(world, door=app.door, store=app.store, now=end, skip_bad_rows=None, progress=Quiet())
             source = _Anonymous(app.store)
             dataset = build(source, app.store.labels_at(end), as_of=end, seed=seed, most_unlabelled=MOST_UNLABELLED)
-            return train(
+            made = train(
                 dataset,
                 seed=seed,
                 budget=BUDGET,
@@ -76,6 +78,17 @@ def make_starter(
                 code_version=version("gatehouse"),
                 source=source,
             )
+    return replace(made, artefact=by_rules_alone(made.artefact))
+
+
+def by_rules_alone(artefact: Artefact) -> Artefact:
+    """The same model with no threshold: its scores inform, and its rules decide.
+
+    Thresholds that were set on simulated accounts promise nothing about anybody else's; whom campaigns and confirmed
+    frauds tie is evidence on any population.
+    """
+    policy = {**artefact.manifest.policy, "thresholds": dict.fromkeys([level.value for level in GRADED])}
+    return make_artefact(replace(artefact.manifest, policy=policy), artefact.booster)
 
 
 class _Anonymous:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import beta
 
 from service.app import App
 from service.domain.enums import Decision
@@ -24,8 +23,11 @@ from training.backtest.ledger import CAMPAIGN, RESCORE, SIGNUP, Ledger
 from training.backtest.plan import Plan
 from training.backtest.stage import LabelStream
 from training.dataset import Known, verdicts
+from training.kinship import kinship
+from training.segments import CONFIDENCE, by_segment, interval, segments_of
 
 NEVER = 2**62
+ENOUGH_CLEARED = 200  # accounts that analysts called legitimate, for segments to be counted among those alone
 POINTS = 60  # of a timeline
 STRONGEST = 4
 TIMELINES = 40  # campaigns of each kind that get one, the largest first
@@ -37,6 +39,10 @@ _NAMED = (
 _AFTER = (
     "A replay cannot know what people would have done after another answer: accounts that it would have blocked go on "
     "as they did, so that harm can be counted."
+)
+_BASIS = (
+    "accounts that analysts called legitimate, as it stood at the end; segments, where those are fewer than "
+    f"{ENOUGH_CLEARED}: all that nobody called fraud"
 )
 _HOURS = "Usage counts for a score once its hour has closed."
 
@@ -53,7 +59,7 @@ def measure(plan: Plan, app: App, ledger: Ledger, labels: LabelStream) -> dict[s
     honest = sorted(signed_up.intersection(honest))
     silent = signed_up.difference(known)
     touched = sum(account in caught for account in honest)
-    low, high = interval(touched, len(honest))
+    low, high = interval(touched, len(honest), CONFIDENCE) if honest else (None, None)
     said = labels.between(-NEVER, plan.start)
     warnings = [] if said else ["no label was known at the start: unlabelled accounts counted as unknown"]
     if first["origin"] == "starter":
@@ -78,13 +84,13 @@ def measure(plan: Plan, app: App, ledger: Ledger, labels: LabelStream) -> dict[s
         "campaigns": _found(plan, app, ledger, use),
         "labelled_campaigns": _labelled(plan, known, signed_up, caught, use),
         "honest": {
-            "basis": "accounts that analysts called legitimate and had not taken back by the end",
+            "basis": _BASIS,
             "accounts": len(honest),
             "touched": touched,
             "share": touched / len(honest) if honest else None,
             "low": low,
             "high": high,
-            "segments": [],
+            "segments": _segments(app, plan, known, caught),
         },
         "unlabelled": {
             "accounts": len(silent),
@@ -96,14 +102,21 @@ def measure(plan: Plan, app: App, ledger: Ledger, labels: LabelStream) -> dict[s
     }
 
 
-def interval(touched: int, of: int, level: float = 0.9) -> tuple[float | None, float | None]:
-    """The exact interval of a share (Clopper and Pearson 1934); None where there is nobody."""
-    if not of:
-        return None, None
-    tail = (1 - level) / 2
-    low = float(beta.ppf(tail, touched, of - touched + 1)) if touched else 0.0
-    high = float(beta.ppf(1 - tail, touched + 1, of - touched)) if touched < of else 1.0
-    return low, high
+def _segments(app: App, plan: Plan, known: dict[int, Known], caught: dict[int, int]) -> list[dict[str, object]]:
+    """Touched accounts by segment: of those that analysts cleared, or, where they are few, of all not called fraud."""
+    account, _, _, profile = app.store.signup_rows(plan.end)
+    word = [known.get(one) for one in account.tolist()]
+    cleared = np.array([one is not None and not one.fraud for one in word], bool)
+    counted = (
+        cleared if cleared.sum() >= ENOUGH_CLEARED else np.array([one is None or not one.fraud for one in word], bool)
+    )
+    if not counted.any():
+        return []
+    kin = kinship(app.store, account, profile, plan.end)
+    named = {name: tuple(np.array(of)[counted].tolist()) for name, of in segments_of(profile, kin).items()}
+    touched = np.isin(account, np.fromiter(caught, np.int64, len(caught)))[counted]
+    found = by_segment(named, touched, np.ones(int(counted.sum())), kin.group[counted])
+    return [one.to_json() for one in found]
 
 
 @dataclass(frozen=True, slots=True)
