@@ -155,8 +155,8 @@ def label(truth: Truth, folder: Path, *, seed: int, wrong: float, lopsided: bool
 class World:
     """A simulated world, imported once without labels."""
 
-    def __init__(self, folder: Path, *, seed: int, accounts: int, campaigns: int) -> None:
-        self.folder, self.seed = folder, seed
+    def __init__(self, folder: Path, *, seed: int, accounts: int, campaigns: int, looks: tuple[int, ...] = ()) -> None:
+        self.folder, self.seed, self.looks = folder, seed, looks
         world = folder / "world"
         simulate(
             world,
@@ -173,11 +173,17 @@ class World:
         self._imported(world, folder / "facts")
 
     def _imported(self, source: Path, data: Path) -> Dataset | None:
+        """What is there once ``source`` is imported, and campaigns were looked for as time passed; None: no labels."""
         data.mkdir(parents=True, exist_ok=True)
         with App.open(Settings(database_url=f"sqlite:///{data}/g.db", data_dir=data), upgrade=True) as app:
             import_directory(source, door=app.door, store=app.store, now=self.end, skip_bad_rows=None, progress=Quiet())
             labels = app.store.labels_at(self.end)
-            return build(app.store, labels, as_of=self.end, seed=1) if labels else None
+            if not labels:
+                return None
+            for day in self.looks:
+                at = self.end - (DAYS - day) * DAY
+                app.detect(as_of=at, holder="benchmark", clock=lambda at=at: at)  # type: ignore[misc]
+            return build(app.store, labels, as_of=self.end, seed=1)
 
     def case(self, wrong: float = WRONG, *, lopsided: bool = False) -> Case:
         """The world with labels as ``label`` gives them."""

@@ -16,7 +16,10 @@ import numpy as np
 
 from service.domain.facts import Float64s, Int64s
 
-LOWEST_SHARE = 0.5  # of frauds ever labelled; an estimate below says that the pilot is poor, not the analysts
+# Of frauds ever labelled; an estimate below says that the pilot is poor, not the analysts. On worlds where three in ten
+# members were never labelled the pilot's surest row had 0.3, and with 0.7 there was as much hidden fraud as in truth
+# (46 to 51 accounts for 40 to 53), with 0.3 five times as much.
+LOWEST_SHARE = 0.7
 SUREST = 0.95  # quantile of the pilot over labelled frauds
 
 

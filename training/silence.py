@@ -3,7 +3,12 @@
 The pilot tells labelled fraud from everything else (positive-unlabelled learning after Elkan and Noto, KDD 2008). On
 the train side it is cross-fitted by campaign; on the others it has learned from the train side alone. All that is
 estimated of labels, how late they come and how many are wrong, is estimated there too, so that no label that calibrates
-or tests reaches the training weights. ``benchmarks/learning.py`` measures what the weights are worth.
+or tests reaches the training weights.
+
+What that is worth is little. Measured against truth where three in ten members were never labelled (five simulated
+worlds of 6,000 accounts), average precision of held-out accounts rises by 0.003 (standard error 0.002) over silence
+taken as innocence, found at 1 % by 0.005 (0.006), and ROC AUC falls by 0.006 (0.001); knowing exactly who is hidden
+would gain 0.021 (0.004). Leaving silent accounts out instead loses half of the average precision.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ import numpy as np
 from sqlalchemy import Connection
 
 from service.domain.time import HOUR
-from service.storage.sql import Int64s, columns_of, run
+from service.storage.sql import Int64s, blocks, columns_of, run
 
 NEVER = 2**62
 
@@ -18,8 +18,11 @@ def signups_between(connection: Connection, start: int, end: int) -> tuple[Int64
         "SELECT account, created_at FROM accounts WHERE created_at >= :start AND created_at < :end "
         "AND erased_at IS NULL ORDER BY created_at, account"
     )
-    account, created = columns_of(run(connection, sql, start=start, end=end), 2)
-    return account, created
+    # as rows of Python ten million take 1.4 GB, as arrays 160 MB
+    parts = [columns_of(rows, 2) for rows in blocks(connection, sql, start=start, end=end)]
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def accounts(connection: Connection, after: int | None, limit: int) -> Int64s:

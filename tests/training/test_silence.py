@@ -99,7 +99,7 @@ def test_a_silent_member_is_an_example_of_honesty_far_less_than_an_honest_accoun
     for side in (TRAIN, TEST):
         on = silent & sides.on(side)
         assert silence.hidden[on & truth].mean() > 2 * silence.hidden[on & ~truth].mean()
-        assert silence.hidden[on].sum() < 3 * (on & truth).sum()  # the mean of the pilot as estimate: seven times
+        assert silence.hidden[on].sum() < 2 * (on & truth).sum()  # the mean of the pilot as estimate: seven times
     assert (silence.hidden[dataset.accounts.verdict == FRAUD] == 1).all()
     assert (silence.hidden[dataset.accounts.verdict == LEGITIMATE] == 0).all()
 
