@@ -127,7 +127,7 @@ def decide_on(
         values = [max(value, least) for value in values]
     found: tuple[Segment, ...] = ()
     if segments is not None:
-        touched = firsts.highest(len(places)) > values[0]
+        touched = firsts.touched(len(places), values[0])
         asked = lived.drawn > 0
         some = {name: [value for value, take in zip(of, asked, strict=True) if take] for name, of in segments.items()}
         weight = (counted.weight * lived.drawn)[asked]

@@ -111,6 +111,12 @@ class Firsts:
         np.maximum.at(out, self.account, self.value)
         return out
 
+    def touched(self, n: int, threshold: float) -> Bools:
+        """Which of ``n`` accounts ever passed a threshold, or were touched by a rule, whatever the threshold."""
+        highest = self.highest(n)
+        out: Bools = (highest > threshold) | np.isposinf(highest)
+        return out
+
     def part(self, which: Bools) -> Firsts:
         """Those of some of the accounts, numbered anew."""
         place, rows = np.cumsum(which) - 1, which[self.account]

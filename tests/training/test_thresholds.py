@@ -254,3 +254,9 @@ def test_firsts_of_some_accounts_are_numbered_anew() -> None:
     some = firsts.part(np.array([False, True, True]))
     assert some.account.tolist() == [0, 0, 1]
     assert some.highest(3).tolist() == [0.3, 0.4, -math.inf]
+
+
+def test_whom_a_rule_touched_is_touched_where_no_threshold_is_set_too() -> None:
+    firsts = Firsts(np.array([0, 1, 2]), np.array([0.9, math.inf, 0.2]), np.zeros(3, np.int64))
+    assert firsts.touched(3, math.inf).tolist() == [False, True, False]
+    assert firsts.touched(3, 0.5).tolist() == [True, True, False]
