@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from benchmarks.worlds.tactics import FAMILIES
 from benchmarks.worlds.world import make_world
 from service.app import App
 from service.domain.campaigns import CampaignState
@@ -233,7 +234,7 @@ def main() -> None:
     """Print figures of each world, and the medians."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="*", default=[11, 12, 13, 14, 15])
-    parser.add_argument("--tactics", default="reported", choices=["reported", "tuning"])
+    parser.add_argument("--tactics", default="reported", choices=sorted(FAMILIES))
     parser.add_argument("--accounts", type=int, default=20_000)
     parser.add_argument("--exchanges", type=int, default=3_500_000)
     parser.add_argument("--campaigns", type=int, default=5)

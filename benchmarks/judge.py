@@ -45,13 +45,16 @@ CAPS = {
     "payment": 1.0,
     "device": 0.8,
     "custom": 0.5,
+    "template": 0.0,  # every organisation writes its own
     "habit": 0.6,
+    "cadence": 1.0,
     "size": 0.1,
     "few": 4.0,
     "even_volume": 1.0,
     "busy": 2.0,
     "organised": 2.5,
     "explained_most": 2.0,
+    "exercised": 2.5,
 }
 NO_CAP = 9.0
 

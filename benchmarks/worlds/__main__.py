@@ -1,4 +1,4 @@
-"""``python -m benchmarks.worlds OUT --seed S --tactics tuning|reported``: writes one world."""
+"""``python -m benchmarks.worlds OUT --seed S --tactics tuning|harder|reported``: writes one world."""
 
 from __future__ import annotations
 

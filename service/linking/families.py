@@ -1,7 +1,9 @@
 """Families of link keys: kinds that say the same thing at several widths count once.
 
 A shared address is a shared network, too, and a shared mailbox shape a shared domain: of a family's kinds the one that
-says most counts, and a family says no more than FAMILY_CAP, so that no single fact decides.
+says most counts, and a family says no more than FAMILY_CAP, so that no single fact decides. Customers' own kinds are
+one family, but each says something else, so they add up, as two families could: who has no other keys finds campaigns,
+too.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from hashlib import sha256
 
 import numpy as np
 
-from service.domain.facts import Float64s, Int64s
+from service.domain.codes import code32
+from service.domain.facts import Float64s, Int8s, Int64s
 
 FAMILIES = ("mail", "phone", "device", "network", "name", "payment", "template", "prompt", "custom", "habit")
 FAMILY_CAP = 10.0  # nats
 WEAK = ("habit", "name")  # cues that strangers share often: they support others and tie nobody alone
 WEAK_CAP = 4.0  # nats
+OWN_KINDS = 2  # families that all kinds of a customer's own come up to together
 
 _OF_KIND = {
     "mailbox": "mail",
@@ -42,6 +46,7 @@ _OF_KIND = {
 ORGANISING = frozenset({"mail_domain", "ip", "device", "card", "phone"})
 ORGANISED = ("mail", "network", "payment", "device", "custom")
 PROMPT = FAMILIES.index("prompt")
+CUSTOM = FAMILIES.index("custom")
 
 
 def family(kind: str) -> str:
@@ -55,15 +60,25 @@ def organising(kind: str) -> bool:
 
 
 def by_family(per_kind: Float64s, kinds: tuple[str, ...], cap: float = FAMILY_CAP) -> Float64s:
-    """Nats by kind, shape (n, kinds), to nats by family, shape (n, FAMILIES): of each family the most telling kind."""
+    """Nats by kind, shape (n, kinds), to nats by family, shape (n, FAMILIES): of each family the most telling kind.
+
+    Of customers' own kinds the sum, each of them and OWN_KINDS of them in all up to ``cap``.
+    """
     out = np.zeros((len(FAMILIES), len(per_kind))).T  # columns lie together: at millions of rows four times as fast
+    own = out[:, CUSTOM]
     for place, kind in enumerate(kinds):
         column = out[:, FAMILIES.index(family(kind))]
-        np.maximum(column, per_kind[:, place], out=column)
+        if family(kind) == "custom":
+            own += np.minimum(per_kind[:, place], cap)
+        else:
+            np.maximum(column, per_kind[:, place], out=column)
     for name in WEAK:
         column = out[:, FAMILIES.index(name)]
         np.minimum(column, WEAK_CAP, out=column)
-    return np.minimum(out, cap, out=out)
+    most = np.full(len(FAMILIES), cap)
+    most[CUSTOM] = OWN_KINDS * cap
+    np.minimum(out, most, out=out)
+    return out
 
 
 def families_of(kinds: tuple[str, ...]) -> Int64s:
@@ -71,7 +86,18 @@ def families_of(kinds: tuple[str, ...]) -> Int64s:
     return np.array([FAMILIES.index(family(kind)) for kind in kinds], np.int64)
 
 
+def apart(kinds: tuple[str, ...]) -> Int8s:
+    """For each kind a number that others of its family have, too; of customers' own kinds hardly any two have one."""
+    return np.array(
+        [
+            len(FAMILIES) + code32(kind) % (127 - len(FAMILIES)) if family(kind) == "custom" else place
+            for kind, place in zip(kinds, families_of(kinds).tolist(), strict=True)
+        ],
+        np.int8,
+    )
+
+
 def fingerprint() -> str:
     """A short hash of the families and of what is in each: what was learned about others says nothing about these."""
-    said = (FAMILIES, FAMILY_CAP, WEAK, WEAK_CAP, sorted(_OF_KIND.items()))
+    said = (FAMILIES, FAMILY_CAP, WEAK, WEAK_CAP, OWN_KINDS, sorted(_OF_KIND.items()))
     return sha256(repr(said).encode()).hexdigest()[:16]

@@ -18,7 +18,8 @@ from service.linking.sightings import Sightings
 from service.linking.surprise import surprise
 from service.linking.traits import Traits, traits
 
-TIED = 14.0  # nats, from which two accounts are tied: in a million accounts chance ties fewer than one each
+TIED = 14.0  # nats, from which two accounts of a MILLION are tied: chance ties fewer than one each
+MILLION = 1_000_000
 WORTH_PROMPTS = 1.5  # nats a member, of prompts or ...
 WORTH_IDENTITY = 8.0  # ... of all other families together, from which a group is looked into
 _IDENTITY = [i for i, name in enumerate(FAMILIES) if name not in ("prompt", "template", "name", "habit")]
@@ -52,18 +53,19 @@ def find(
     """
     weight = surprise(seen, accounts.country)
     left, right = candidates(seen, weight, seed)
-    tied = ties(seen, weight, left, right, TIED if pair_model is None else 0.0)
+    tied_at = TIED - np.log(MILLION / np.clip(seen.n, 1, MILLION))  # whoever has fewer to be mistaken for needs less
+    tied = ties(seen, weight, left, right, tied_at if pair_model is None else 0.0)
     strength = tied.strength if pair_model is None else pair_model.strength(tied, accounts, TIED)
-    strong = strength >= TIED
+    strong = strength >= tied_at
     tied = Ties(tied.left[strong], tied.right[strong], tied.families[strong])
-    group = communities(seen.n, tied.left, tied.right, strength[strong] - TIED + 1.0, seed)
+    group = communities(seen.n, tied.left, tied.right, strength[strong] - tied_at + 1.0, seed)
     group = _promising(seen, weight, compact(group, SMALLEST), accounts)
     known = standing >= 0
     group[known] = group.max(initial=-1) + 1 + standing[known]
     group = compact(group, SMALLEST)
     for step in (assign, rejoin, assign, assign):
         if group.max(initial=-1) >= 0:
-            group = step(seen, weight, group)
+            group = step(seen, weight, group, accounts)
     judged = traits(seen, weight, group, accounts)
     return Found(seen, weight, group, tied, judged, judge.score(judged))
 

@@ -48,26 +48,29 @@ class Judge:
         return out
 
 
-# Fitted on groups of three simulated worlds of both generators, every second or third day, with those of one kind of
-# evidence capped (identity, volume, pace), so that no single habit decides. The bias is such that of all honest groups
-# there none of 8 or more passed DETECTED; the label-free benchmark shows what that means for other tactics.
+# Fitted on groups of five simulated worlds of both generators, every day, with those of one kind of evidence capped
+# (identity, volume, pace, coming together), so that no single habit decides. The bias is such that the honest group
+# that came nearest, of some 5,000 that were looked at there, stays half a log-odd below DETECTED.
 SHIPPED = {
-    "split_median": 0.85,
+    "split_median": 0.6,
     "split_per_day": 0.1,
     "split_per_life": 1.2,
-    "dealt_out": 1.0,
+    "dealt_out": 0.5,
     "network": 0.6,
     "mail": 0.5,
     "payment": 0.85,
     "device": 0.15,
+    "custom": 0.2,
     "habit": 0.6,
+    "cadence": 0.9,
     "size": 0.1,
-    "few": 4.0,
+    "few": 2.5,
     "even_volume": 1.0,
     "busy": 2.0,
-    "organised": 1.65,
+    "organised": 2.5,
+    "exercised": 1.15,
 }
-BIAS = -1.2
+BIAS = -3.2
 
 TERMS = (
     "split_median",
@@ -81,13 +84,16 @@ TERMS = (
     "payment",
     "device",
     "custom",
+    "template",
     "habit",
+    "cadence",
     "size",
     "few",
     "even_volume",
     "busy",
     "organised",
     "explained_most",
+    "exercised",
 )
 
 
@@ -108,7 +114,9 @@ def terms(traits: Traits) -> Float64s:
             left["payment"],
             left["device"],
             left["custom"],
+            left["template"],
             left["habit"],
+            np.maximum(traits.cadence, 0.0),
             np.log(np.maximum(traits.size, 1)),
             # A dozen people with one collection of prompts look like anything at one of two hundred looks.
             -1.0 / np.sqrt(np.maximum(traits.size, 1)),
@@ -116,6 +124,8 @@ def terms(traits: Traits) -> Float64s:
             traits.busy,
             -traits.organised,
             -most,
+            # Of the specific prompts that members share, those that all were given.
+            -traits.exercises / np.maximum(traits.split_mean + traits.exercises, 0.5),
         ],
         axis=1,
     )

@@ -14,7 +14,7 @@ from service.domain.codes import code32
 from service.domain.detection import CampaignKeys
 from service.domain.facts import Float64s, Int64s
 from service.keys.kinds import KINDS
-from service.linking.families import families_of
+from service.linking.families import apart
 from service.linking.membership import ENRICHED, KEY_CAP, PRIOR
 from service.linking.sightings import Sightings, counted
 
@@ -82,5 +82,5 @@ def leads(seen: Sightings, surprise: Float64s, group: Int64s, which: int, rows: 
         kind=codes[kind[kept]],
         weight=weight[kept],
         private=(few & (members >= PRIVATE_MEMBERS))[kept],
-        family=families_of(seen.kinds)[kind[kept]].astype(np.int8),
+        family=apart(seen.kinds)[kind[kept]],
     )

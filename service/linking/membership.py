@@ -1,8 +1,9 @@
 """Who belongs: for each account and group, how much likelier the account's keys are inside than outside.
 
 The sum over keys of log P(key | group) / P(key | rest), the account itself left out of the group, clipped by key and by
-family. The same test keeps members, drops strangers that one public prompt or one home address brought in, and admits
-newcomers. What an account does not share counts for prompts alone: whoever works for a campaign sends its prompts.
+family, and of when the account came: a crew is recruited and woken in lots. The same test keeps members, drops
+strangers that one public prompt or one home address brought in, and admits newcomers. What an account does not share
+counts for prompts alone: whoever works for a campaign sends its prompts.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import betaln
 
 from service.domain.facts import Float64s, Int64s
+from service.domain.time import DAY
+from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import PROMPT, by_family, families_of
 from service.linking.sightings import Bools, Sightings, summed
@@ -23,6 +27,9 @@ PRIOR = 2.0  # accounts' worth of chance that a group's rates lean on
 ENRICHED = 0.5  # nats, below which a key says nothing for a group
 PROMPT_FLOOR = -6.0  # nats that not sharing a campaign's prompts takes away at most
 _ROUNDING = 1e-6  # nats that sums in another order may differ by, and more
+ALIKE = 3.0  # how alike members' shares of a campaign's prompts are: as if each were known from so many prompts
+LOT = DAY  # before and after an account came, in which others came with it
+CADENCE = (-2.0, 3.0)  # nats that this says at least and at most
 SAME = 0.35  # share of its own nats that a group must find in another one to be part of it
 
 
@@ -34,12 +41,13 @@ class Fits:
     group: Int64s
     families: Float64s  # (rows, FAMILIES) nats, clipped
     kinds: Float64s  # (rows, kinds) nats, clipped by key alone
+    cadence: Float64s  # (rows,) nats for coming when the group came; 0 where that is not known
     size: Int64s  # (groups,) accounts in each
 
     @property
     def nats(self) -> Float64s:
         """(rows,) in all."""
-        total: Float64s = self.families.sum(axis=1)
+        total: Float64s = self.families.sum(axis=1) + self.cadence
         return total
 
     @property
@@ -79,13 +87,19 @@ def group_keys(seen: Sightings, surprise: Float64s, group: Int64s) -> GroupKeys:
 
 
 def fits(
-    seen: Sightings, surprise: Float64s, group: Int64s, least: float = -np.inf, whole: Bools | None = None
+    seen: Sightings,
+    surprise: Float64s,
+    group: Int64s,
+    accounts: Accounts | None = None,
+    *,
+    least: float = -np.inf,
+    whole: Bools | None = None,
 ) -> Fits:
     """How well every account fits every group that it shares a telling key with; ``group`` of shape (n,), -1: none.
 
-    Rows that cannot reach ``least`` nats are left out, but for accounts that are ``whole``, shape (n,): one public
-    prompt ties half of all accounts to a campaign a little, a million rows of fifty thousand accounts, and a hundredth
-    of them matters.
+    ``accounts`` None: nobody knows when they came, and it counts for nothing. Rows that cannot reach ``least`` nats are
+    left out, but for accounts that are ``whole``, shape (n,): one public prompt ties half of all accounts to a campaign
+    a little, a million rows of fifty thousand accounts, and a hundredth of them matters.
     """
     keys = group_keys(seen, surprise, group)
     groups = len(keys.size)
@@ -108,8 +122,8 @@ def fits(
     is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
     shared = np.bincount(pair[is_prompt], minlength=len(start)).astype(np.float64)
     work = _prompt_work(seen, who, of, shared, group[who] == of, groups)
-    # Caps and families only take away from the sum over all keys.
-    wanted = summed(pair, nats, len(start)) >= least - _ROUNDING
+    # Caps and families only take away from the sum over all keys; when accounts came adds its own at most.
+    wanted = summed(pair, nats, len(start)) >= least - CADENCE[1] - _ROUNDING
     if whole is not None:
         wanted |= whole[who]
     mine = wanted[pair]
@@ -120,7 +134,8 @@ def fits(
     per_kind = summed(kind * len(who) + pair, nats, width * len(who)).reshape(width, -1).T
     families = by_family(per_kind, seen.kinds)
     families[:, PROMPT] = np.maximum(np.minimum(families[:, PROMPT], work), PROMPT_FLOOR)
-    return Fits(who, of, families, per_kind, keys.size)
+    came = np.zeros(len(who)) if accounts is None else cadence(accounts, group, who, of, keys.size)
+    return Fits(who, of, families, per_kind, came, keys.size)
 
 
 def _meet(seen: Sightings, keys: GroupKeys) -> tuple[Int64s, Int64s]:
@@ -150,15 +165,59 @@ def _prompt_work(
 
     rate = np.clip((over(inside, shared) + 0.2) / (over(inside, total) + 1.0), 1e-4, 0.95)
     base = np.clip((over(outside, shared) + 0.5) / max(sent.sum(), 1.0), 1e-5, rate / 1.5)
+    # Members differ, and a newcomer's prompts have had no time to be asked again by others: shares of one campaign
+    # spread as those of ALIKE prompts would (beta-binomial), which takes less from who shows none yet.
+    yes, no = (ALIKE * rate)[group], (ALIKE * (1 - rate))[group]
     unshared = np.maximum(total - shared, 0.0)
-    out: Float64s = shared * np.log(rate / base)[group] + unshared * np.log((1 - rate) / (1 - base))[group]
+    within = betaln(yes + shared, no + unshared) - betaln(yes, no)
+    out: Float64s = within - shared * np.log(base)[group]  # elsewhere to show none of them is a matter of course
     out[total == 0] = 0.0
     return out
 
 
-def assign(seen: Sightings, surprise: Float64s, group: Int64s, join: float = JOIN) -> Int64s:
+def cadence(accounts: Accounts, group: Int64s, who: Int64s, of: Int64s, size: Int64s) -> Float64s:
+    """(rows,) log of how much commoner it is among the others of group ``of`` than among all to come when ``who`` did.
+
+    Within LOT of its signup or of its first exchange, whichever the group has more in common: some sign up in lots,
+    others are bought over months and woken in one night. ``group`` is (n,), -1 for accounts in none, and ``size``
+    (groups,).
+    """
+    member = np.flatnonzero(group >= 0)
+    best = np.full(len(size), -np.inf)
+    out = np.zeros(len(who))
+    for at, known in ((accounts.created, accounts.created >= 0), (accounts.begun, accounts.active_days > 0)):
+        if not known.any():
+            continue
+        inside = member[known[member]]
+        mean = summed(group[inside], _beside(at, known, group, inside, group[inside]), len(size))
+        mean /= np.maximum(np.bincount(group[inside], minlength=len(size)), 1)
+        better = mean > best
+        out = np.where(better[of], _beside(at, known, group, who, of), out)
+        best = np.maximum(best, mean)
+    return out
+
+
+def _beside(at: Int64s, known: Bools, group: Int64s, who: Int64s, of: Int64s) -> Float64s:
+    """The same for one of the two moments; 0 for accounts of which it is not known."""
+    ordered = np.sort(at[known])
+    low, high = np.searchsorted(ordered, at - LOT, "left"), np.searchsorted(ordered, at + LOT, "right")
+    width = len(ordered) + 1
+    inside = np.flatnonzero(known & (group >= 0))
+    places = np.sort(group[inside] * width + np.searchsorted(ordered, at[inside], "left"))
+    there = np.searchsorted(places, of * width + high[who]) - np.searchsorted(places, of * width + low[who])
+    among = np.bincount(group[inside], minlength=int(group.max(initial=-1)) + 1)[of]
+    usual = np.maximum(high - low, 1)[who] / len(ordered)
+    own = (group[who] == of) & known[who]
+    odds = (there - own + PRIOR * usual) / (among - own + PRIOR) / usual
+    out: Float64s = np.where(known[who], np.clip(np.log(odds), *CADENCE), 0.0)
+    return out
+
+
+def assign(
+    seen: Sightings, surprise: Float64s, group: Int64s, accounts: Accounts | None = None, join: float = JOIN
+) -> Int64s:
     """Each account to the group that it fits best, -1 where none reaches ``join``; small groups dissolve."""
-    found = fits(seen, surprise, group, join)
+    found = fits(seen, surprise, group, accounts, least=join)
     nats = found.nats
     enough = np.flatnonzero(nats >= join)
     order = enough[np.lexsort((found.group[enough], nats[enough], found.account[enough]))]
@@ -169,9 +228,9 @@ def assign(seen: Sightings, surprise: Float64s, group: Int64s, join: float = JOI
     return compact(out, SMALLEST)
 
 
-def rejoin(seen: Sightings, surprise: Float64s, group: Int64s) -> Int64s:
+def rejoin(seen: Sightings, surprise: Float64s, group: Int64s, accounts: Accounts | None = None) -> Int64s:
     """Parts of one campaign put together: groups whose members find in each other what they have among themselves."""
-    found = fits(seen, surprise, group, np.inf, whole=group >= 0)
+    found = fits(seen, surprise, group, accounts, least=np.inf, whole=group >= 0)
     groups = len(found.size)
     if groups < 2:
         return group

@@ -247,7 +247,7 @@ def _campaigns(
     place = regrouped(list(chosen), accounts.account)
     if not chosen:
         return []
-    belongs = fits(found.seen, found.surprise, place, np.inf, whole=place >= 0)
+    belongs = fits(found.seen, found.surprise, place, accounts, least=np.inf, whole=place >= 0)
     used = _used(observed.usage, place, len(chosen))
     week = accounts.created // WEEK
     plan = np.nan_to_num(observed.profile[:, PROFILE_INDEX["plan"]], nan=-1.0).astype(np.int64)

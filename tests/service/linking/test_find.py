@@ -9,7 +9,7 @@ import pytest
 from service.domain.facts import Int64s
 from service.domain.time import DAY
 from service.linking.accounts import Accounts
-from service.linking.find import Found, find
+from service.linking.find import TIED, Found, find
 from service.linking.judge import DETECTED, SUSPECTED, shipped
 from tests.factories import NOON
 from tests.service.linking.worlds import CARD, IP, MAIL_DOMAIN, PROMO, PROMPT, World, dealt, make_world, planted
@@ -123,12 +123,22 @@ def test_a_campaign_that_is_known_grows_and_keeps_no_stranger(world: World) -> N
     assert (found.group[[3, 4, 5]] == -1).all()
 
 
-@pytest.mark.xfail(
-    strict=True, reason="a small ring that is all that is tied falls into parts, and a sixth of it is left out"
-)
 def test_a_campaign_that_is_the_only_one_is_found() -> None:
     found = found_in(world_of(ring(RINGS[0], 0)))
     assert (found.group[RINGS[0]] >= 0).mean() >= 0.95
+
+
+def test_the_more_accounts_there_are_to_be_mistaken_for_the_more_it_takes_to_tie_two() -> None:
+    """Chance must tie about as many strangers in a small installation as in one of a million, not a hundredth."""
+    ties = []
+    for n in (2_000, 20_000):
+        shown, country, _ = dealt(5, n)
+        left = np.arange(200, 260, 2)
+        pairs = [planted(np.array([i, i + 1]), kind, KEY + i) for i in left.tolist() for kind in (IP, MAIL_DOMAIN)]
+        world = make_world(np.concatenate([shown, *pairs]), country)
+        found = found_in(world)
+        ties.append(found.ties.strength.min())
+    assert ties[0] < ties[1] < TIED
 
 
 def test_every_account_on_one_key_is_no_campaign_and_no_great_work() -> None:

@@ -3,7 +3,7 @@ import pytest
 
 from service.domain.codes import code32
 from service.domain.detection import CampaignKeys
-from service.linking.families import FAMILIES
+from service.linking.families import FAMILIES, apart
 from service.linking.leads import MOST, at_the_door, leads
 from service.linking.membership import ENRICHED, JOIN, KEY_CAP
 from tests.service.linking.worlds import CARD, IP, KINDS, MAIL_DOMAIN, PROMO, PROMPT, World, dealt, make_world, planted
@@ -62,7 +62,13 @@ def test_a_customers_own_kind_is_a_lead() -> None:
     world = among_strangers(planted(RING, PROMO, 1), planted(others, PROMO, 2))
     found = leads_of(world)
     assert weight_of(found, world.key(PROMO, 1)) > 3.0
-    assert set(found.family[found.kind == code32("custom.promo")].tolist()) == {FAMILIES.index("custom")}
+    assert set(found.family[found.kind == code32("custom.promo")].tolist()).isdisjoint(range(len(FAMILIES)))
+
+
+def test_two_kinds_of_a_customers_own_are_two_cues() -> None:
+    first, second, other = apart(("custom.device_print", "custom.tenant", "ip_net"))
+    assert len({first, second, other}) == 3
+    assert other == FAMILIES.index("network")
 
 
 def test_a_provider_that_half_of_the_world_uses_is_no_lead() -> None:

@@ -1,12 +1,27 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from service.domain.facts import Int64s
+from service.domain.time import DAY, HOUR
+from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import FAMILIES, FAMILY_CAP, PROMPT
-from service.linking.membership import JOIN, KEY_CAP, PROMPT_FLOOR, SMALLEST, assign, fits, group_keys, rejoin
+from service.linking.membership import (
+    CADENCE,
+    JOIN,
+    KEY_CAP,
+    PROMPT_FLOOR,
+    SMALLEST,
+    assign,
+    fits,
+    group_keys,
+    rejoin,
+)
+from tests.factories import NOON
 from tests.service.linking.worlds import CARD, IP, MAIL_DOMAIN, World, dealt, make_world, planted
 from tests.service.linking.worlds import PROMPT as PROMPT_KIND
 
@@ -68,6 +83,18 @@ def test_newcomers_with_several_keys_of_a_campaign_are_let_in() -> None:
     assert np.isin(members_of(after), RING).all()
 
 
+def test_who_has_no_keys_but_kinds_of_his_own_lets_newcomers_in_too() -> None:
+    """Two kinds of one's own say two things: as one family they could never reach what it takes to join."""
+    turned = [np.random.default_rng(seed).permutation(RING) for seed in range(4)]
+    shown = [pools(some, kind, 8, KEY + 100 * i) for i, some in enumerate(turned) for kind in (IP, CARD)]
+    world = among_strangers(*(rows for each in shown for rows in each))
+    own = replace(world.seen, kinds=("mail_domain", "custom.line", "custom.wallet", "prompt", "custom.promo"))
+    late = RING[30:]
+    assert (assign(own, world.surprise, group_of(RING[:30]))[late] >= 0).mean() >= 0.7
+    found = fits(own, world.surprise, group_of(RING[:30]))
+    assert found.families[np.isin(found.account, late)][:, FAMILIES.index("custom")].max() > FAMILY_CAP
+
+
 def test_whoever_sends_a_thousand_other_prompts_does_not_work_for_a_campaign() -> None:
     batch = 7
     own = [planted(np.array([batch, batch + 1 + i % 3]), PROMPT_KIND, KEY + 5_000 + i) for i in range(1_500)]
@@ -76,6 +103,57 @@ def test_whoever_sends_a_thousand_other_prompts_does_not_work_for_a_campaign() -
     busy, quiet = (among_strangers(*work(RING), *borrowed, address, *more) for more in (own, []))
     assert assign(busy.seen, busy.surprise, group_of(RING))[batch] == -1
     assert assign(quiet.seen, quiet.surprise, group_of(RING))[batch] >= 0
+
+
+def test_a_newcomer_is_not_held_to_prompts_that_nobody_had_time_to_ask_again() -> None:
+    """Half of what members sent is shared by now; of a first day's dozen prompts none is yet, nor could be."""
+    newcomer, batch = 1_500, 1_501
+    mine = [planted(np.array([newcomer, batch + 1 + i % 3]), PROMPT_KIND, KEY + 6_000 + i) for i in range(12)]
+    many = [planted(np.array([batch, batch + 1 + i % 3]), PROMPT_KIND, KEY + 7_000 + i) for i in range(1_500)]
+    world = among_strangers(*work(RING), *mine, *many, planted(np.append(RING[:6], (newcomer, batch)), IP, KEY))
+    found = fits(world.seen, world.surprise, group_of(RING))
+    said = dict(zip(found.account.tolist(), found.families[:, PROMPT].tolist(), strict=True))
+    assert -4.0 < said[newcomer] < 0.0
+    assert said[batch] == PROMPT_FLOOR
+
+
+def accounts_that_came(created: Int64s, begun: Int64s | None = None) -> Accounts:
+    used = np.zeros(N, np.int64) if begun is None else np.ones(N, np.int64)
+    began = created if begun is None else begun
+    return Accounts(np.arange(N), created, np.zeros(N, np.int64), used, began, NOON + 99 * DAY)
+
+
+def over_weeks() -> Int64s:
+    return NOON + np.random.default_rng(4).integers(0, 60 * DAY, N)
+
+
+def test_who_came_with_a_crew_fits_it_better_than_who_came_at_another_time() -> None:
+    created = over_weeks()
+    created[RING] = NOON + 30 * DAY + np.arange(len(RING)) * HOUR // 4
+    beside, apart = 1_500, 1_501
+    created[[beside, apart]] = NOON + 30 * DAY, NOON + 3 * DAY
+    world = among_strangers(*work(RING), planted(np.append(RING[:6], (beside, apart)), IP, KEY))
+    found = fits(world.seen, world.surprise, group_of(RING), accounts_that_came(created))
+    said = dict(zip(found.account.tolist(), found.cadence.tolist(), strict=True))
+    assert said[beside] > 1.5
+    assert said[apart] == CADENCE[0]
+    assert min(said[member] for member in RING.tolist()) > 1.5
+
+
+def test_accounts_bought_over_weeks_and_woken_in_one_night_came_together() -> None:
+    created = over_weeks()
+    begun = created + np.random.default_rng(5).integers(0, 20 * DAY, N)
+    begun[RING] = NOON + 90 * DAY
+    world = among_strangers(*work(RING))
+    found = fits(world.seen, world.surprise, group_of(RING), accounts_that_came(created, begun))
+    member = np.isin(found.account, RING)
+    assert found.cadence[member].min() == CADENCE[1]
+
+
+def test_when_nobody_knows_when_accounts_came_it_counts_for_nothing() -> None:
+    world = among_strangers(*work(RING))
+    for accounts in (None, accounts_that_came(np.full(N, -1)), accounts_that_came(np.full(N, NOON))):
+        np.testing.assert_allclose(fits(world.seen, world.surprise, group_of(RING), accounts).cadence, 0.0, atol=1e-9)
 
 
 def test_what_an_account_shows_itself_does_not_speak_for_its_own_membership() -> None:
@@ -199,7 +277,8 @@ def test_nobody_belongs_to_no_group() -> None:
 def test_a_harder_test_lets_fewer_in() -> None:
     world = among_strangers(*work(RING), *pools(RING, MAIL_DOMAIN, 8))
     sizes = [
-        int((assign(world.seen, world.surprise, group_of(RING), join) >= 0).sum()) for join in (JOIN / 3, JOIN, 1e9)
+        int((assign(world.seen, world.surprise, group_of(RING), join=join) >= 0).sum())
+        for join in (JOIN / 3, JOIN, 1e9)
     ]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[-1] == 0

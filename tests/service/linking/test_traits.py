@@ -77,6 +77,34 @@ def test_a_hall_with_several_addresses_is_one_place_and_a_rotation_is_many() -> 
     assert (hall.explained[0, place], rotation.explained[0, place]) == (1.0, 0.0)
 
 
+def test_what_three_of_sixteen_have_in_common_organises_nobody_and_what_all_of_them_have_does() -> None:
+    """A campaign's first accounts: three on one address are an accident, and no hall."""
+    first = GROUP[:16]
+    accident, hall = (of_group(among_strangers(planted(some, IP, KEY)), members=first) for some in (first[:3], first))
+    assert accident.organised[0] == 0.0
+    assert left(accident, "network") > 0.5
+    assert hall.organised[0] == pytest.approx(1.0)
+
+
+def test_one_domain_for_all_organises_more_than_two_for_a_half_each() -> None:
+    one = of_group(among_strangers(planted(GROUP, MAIL_DOMAIN, KEY)))
+    two = of_group(among_strangers(*pools(MAIL_DOMAIN, 20)))
+    assert one.organised[0] == pytest.approx(1.0)
+    assert two.organised[0] == pytest.approx(0.5)
+    assert two.explained[0, ORGANISED.index("mail")] == 1.0
+
+
+def test_members_who_signed_up_in_one_night_came_together_and_neighbours_over_weeks_did_not() -> None:
+    world = among_strangers()
+    created = NOON - np.random.default_rng(3).integers(0, 60 * DAY, N)
+    apart = of_group(world, replace(people(world), created=created, begun=created))
+    night = created.copy()
+    night[GROUP] = NOON - 20 * DAY
+    together = of_group(world, replace(people(world), created=night, begun=night))
+    assert together.cadence[0] > 2.0
+    assert abs(apart.cadence[0]) < 0.5
+
+
 def test_work_that_is_dealt_out_is_told_from_exercises_that_all_are_given() -> None:
     dealt_out = of_group(among_strangers(*prompts(4)))
     exercises = of_group(among_strangers(*prompts(30)))
