@@ -24,7 +24,7 @@ from service.domain.detection import STATE_CODES, CampaignRows
 from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.time import rfc3339
 from service.linking.accounts import Accounts
-from service.linking.find import TIED
+from service.linking.find import TIED, tied_from
 from service.linking.pair_model import COLUMNS, SIGNS, SPARED, columns, fingerprint
 from service.linking.pairs import candidates, ties
 from service.linking.sightings import Sightings
@@ -107,6 +107,7 @@ class Examples:
     group: Int64s  # what is drawn together when figures are resampled
     campaigns: int  # confirmed ones with a pair of their own
     labelled: int  # pairs that labels say anything about
+    tied_from: float = TIED  # nats, from which the sum ties two of these accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,7 @@ def examples(seen: Sightings, accounts: Accounts, about: Known, *, seed: int, mo
         group=np.where(one >= 0, one, np.where(other >= 0, other, alone + left[kept])),
         campaigns=len(size),
         labelled=int((~silent[kept]).sum()),
+        tied_from=tied_from(seen.n),
     )
 
 
@@ -280,7 +282,9 @@ def learn(made: Examples, *, as_of: int, seed: int, created_at: int, code_versio
     score = _out_of_fold(made, seed)
     tested = np.flatnonzero(~np.isnan(score))
     tied_at = _tied_at(made, score, tested)
-    learned, free, error = _compared(made, np.maximum(score - tied_at + TIED, made.nats - SPARED), tested, seed)
+    learned, free, error = _compared(
+        made, np.maximum(score - tied_at + made.tied_from, made.nats - SPARED), tested, seed
+    )
     beats = f"average precision {learned:.3f} where the label-free sum has {free:.3f} (standard error {error:.3f})"
     out = Learned(
         f"not kept: {beats}, on campaigns not learned from",
@@ -384,8 +388,8 @@ def _tied_at(made: Examples, score: Float64s, tested: Int64s) -> float:
     if not len(strangers):
         return 0.0
     nats, weight = made.nats[strangers], made.weight[strangers]
-    stays = nats >= TIED + SPARED
-    room = float(weight[(nats >= TIED) & ~stays].sum())
+    stays = nats >= made.tied_from + SPARED
+    room = float(weight[(nats >= made.tied_from) & ~stays].sum())
     others = strangers[~stays]
     order = others[np.argsort(-score[others], kind="stable")]
     ends = np.append(np.diff(score[order]) != 0, np.ones(min(1, len(order)), bool))  # equals are tied together

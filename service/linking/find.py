@@ -37,6 +37,11 @@ class Found:
     score: Float64s  # (groups,) probability that each is a campaign
 
 
+def tied_from(n: int) -> float:
+    """Nats from which two of ``n`` accounts are tied: where there are fewer to be mistaken for, less is enough."""
+    return TIED - float(np.log(MILLION / min(max(n, 1), MILLION)))
+
+
 def find(
     seen: Sightings,
     accounts: Accounts,
@@ -53,9 +58,9 @@ def find(
     """
     weight = surprise(seen, accounts.country)
     left, right = candidates(seen, weight, seed)
-    tied_at = TIED - np.log(MILLION / np.clip(seen.n, 1, MILLION))  # whoever has fewer to be mistaken for needs less
+    tied_at = tied_from(seen.n)
     tied = ties(seen, weight, left, right, tied_at if pair_model is None else 0.0)
-    strength = tied.strength if pair_model is None else pair_model.strength(tied, accounts, TIED)
+    strength = tied.strength if pair_model is None else pair_model.strength(tied, accounts, tied_at)
     strong = strength >= tied_at
     tied = Ties(tied.left[strong], tied.right[strong], tied.families[strong])
     group = communities(seen.n, tied.left, tied.right, strength[strong] - tied_at + 1.0, seed)

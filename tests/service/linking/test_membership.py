@@ -171,16 +171,17 @@ def test_what_an_account_shows_itself_does_not_speak_for_its_own_membership() ->
 def test_leaving_out_rows_that_cannot_reach_enough_changes_nothing_of_the_others(least: float) -> None:
     world = among_strangers(*work(RING), *pools(RING, IP, 5), planted(np.arange(0, 900, 2), PROMPT_KIND, KEY))
     group = group_of(RING[:20], RING[20:])
-    every = fits(world.seen, world.surprise, group)
+    accounts = accounts_that_came(over_weeks())
+    every = fits(world.seen, world.surprise, group, accounts)
     whole = np.arange(N) % 7 == 0
-    some = fits(world.seen, world.surprise, group, least, whole)
+    some = fits(world.seen, world.surprise, group, accounts, least=least, whole=whole)
     code = every.account * 2 + every.group
     at = np.searchsorted(code, some.account * 2 + some.group)
-    for name in ("account", "group", "families", "kinds"):
+    for name in ("account", "group", "families", "kinds", "cadence"):
         np.testing.assert_array_equal(getattr(some, name), getattr(every, name)[at])
     must = (every.nats >= least) | whole[every.account]
     assert np.isin(code[must], code[at]).all()
-    if least > 0:
+    if least > CADENCE[1]:
         assert len(some.account) < len(every.account)
 
 

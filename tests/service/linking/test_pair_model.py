@@ -10,7 +10,7 @@ from service.domain.facts import Float32s
 from service.domain.time import DAY, HOUR
 from service.linking.accounts import Accounts
 from service.linking.families import FAMILIES
-from service.linking.find import TIED, find
+from service.linking.find import TIED, find, tied_from
 from service.linking.judge import shipped
 from service.linking.pair_model import COLUMNS, SIGNS, SPARED, PairModel, columns
 from service.linking.pairs import Ties, candidates, ties
@@ -113,7 +113,9 @@ def test_without_a_model_the_sum_of_surprise_ties_and_a_model_that_says_the_sum_
     accounts = replace(people(world.seen.n), country=world.country)
     nobody = np.full(world.seen.n, -1)
     plain = find(world.seen, accounts, nobody, shipped(), 1)
-    same = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({"nats": 1.0}), tied_at=TIED))
+    same = find(
+        world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({"nats": 1.0}), tied_at=tied_from(world.seen.n))
+    )
     assert len(plain.ties.left) > 20
     assert (plain.ties.left.tolist(), plain.ties.right.tolist()) == (same.ties.left.tolist(), same.ties.right.tolist())
     assert plain.group.tolist() == same.group.tolist()
@@ -126,8 +128,8 @@ def test_a_model_decides_which_pairs_are_tied_but_not_against_much_surprise() ->
     plain = find(world.seen, accounts, nobody, shipped(), 1).ties
     cards = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({"payment": 1.0}), tied_at=3.0)).ties
     paid = cards.families[:, FAMILIES.index("payment")] >= 3.0
-    assert (paid | (cards.strength >= TIED + SPARED)).all()
-    assert (cards.strength[paid] < TIED).any()
+    assert (paid | (cards.strength >= tied_from(world.seen.n) + SPARED)).all()
+    assert (cards.strength[paid] < tied_from(world.seen.n)).any()
     none = find(world.seen, accounts, nobody, shipped(), 1, PairModel(Weighs({}), tied_at=1.0)).ties
-    assert len(none.left) == (plain.strength >= TIED + SPARED).sum()
+    assert len(none.left) == (plain.strength >= tied_from(world.seen.n) + SPARED).sum()
     assert 0 < len(none.left) < len(plain.left)
