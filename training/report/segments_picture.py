@@ -15,8 +15,8 @@ from training.report.phrases import amount, percent, round_percent, whole
 
 WIDTH = 760
 MOST_VALUES = 12  # of a segment; those touched beyond the budget are always there
-_LEFT, _RIGHT, _TOP, _ROW = 190, 150, 34, 19
-_LONGEST = 27  # letters of a value
+_LEFT, _RIGHT, _TOP, _ROW = 215, 150, 34, 19
+_LONGEST = 33  # letters of a value
 
 Row = Mapping[str, Any]
 
@@ -82,14 +82,20 @@ def _look(row: Row, budget: float | None) -> str:
 
 
 def _axis(rows: Sequence[Row], budget: float | None) -> Log:
-    ends = [
-        float(row[end]) for row in rows for end in ("low", "share", "high") if isinstance(row.get(end), int | float)
-    ]
+    # not by lower ends: that of a share of a few thousandths of an account lies decades below all that matters
+    ends = [float(row[end]) for row in rows for end in ("share", "high") if isinstance(row.get(end), int | float)]
     above = [end for end in ends if end > 0] + ([budget] if budget else [])
     least, most = min(above, default=0.001), max(above, default=1.0)
-    least = max(least, most / 1e5)
+    least = max(least / 2, most / 1e5)
     high = min(1.0, 10 ** math.ceil(math.log10(most) + 1e-9)) if most > 0.2 else most * 1.3
     return Log(min(10 ** math.floor(math.log10(least) + 1e-9), high / 10), high, zero=True)
+
+
+def _weighed(value: object) -> str:
+    """A count, or a sum of weights with the digits that matter beside a count."""
+    if isinstance(value, float) and not value.is_integer():
+        return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+    return amount(value)
 
 
 def _grid(panel: Panel) -> list[Markup]:
@@ -104,7 +110,7 @@ def _grid(panel: Panel) -> list[Markup]:
 def _row(panel: Panel, row: Row, y: float, look: str) -> list[Markup]:
     value = visible(str(row.get("value")))
     short = value if len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
-    told = f"{amount(row.get('touched'))} of {amount(row.get('accounts'))} · {percent(row.get('share'))}"
+    told = f"{_weighed(row.get('touched'))} of {_weighed(row.get('accounts'))} · {percent(row.get('share'))}"
     parts = [label(_LEFT - 10, y + 4, short, "name"), label(WIDTH - _RIGHT + 12, y + 4, told, "note")]
     low, high = row.get("low"), row.get("high")
     if isinstance(low, int | float) and isinstance(high, int | float):

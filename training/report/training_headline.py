@@ -44,7 +44,11 @@ def _tiles(report: Report) -> Markup:
     test = (about.get("sides") or {}).get("test") or {}
     curves = {curve.get("of"): curve for curve in report.get("friction_curves") or []}
     budget = about.get("friction_budget")
-    before = recall_within(curves["champion"], budget) if budget and "champion" in curves else None
+    within = [
+        f"{name} {percent(recall_within(curves[of], budget))}"
+        for of, name in (("challenger", "it could be"), ("champion", "the champion"))
+        if budget and of in curves
+    ]
     precision = amount(metrics.get("average_precision"))
     campaigns = count_of(whole(about, "campaigns"), "campaign")
     return tiles(
@@ -52,8 +56,8 @@ def _tiles(report: Report) -> Markup:
             (
                 "Frauds found",
                 percent(metrics.get("recall_at_budget")),
-                f"by score, of {count_of(whole(test, 'positives'), 'held-out fraud')}"
-                + (f"; champion: {percent(before)} within the budget" if before is not None else ""),
+                f"by its threshold, of {whole(test, 'positives'):,} held out"
+                + (f"; within the budget {', '.join(within)}" if within else ""),
             ),
             ("Worst campaign", percent(metrics.get("worst_campaign_recall")), "of its held-out members found"),
             (
@@ -79,7 +83,11 @@ def verdict(report: Report) -> list[Markup]:
     """Why the model was promoted or not, and the warnings."""
     promoted = bool(report.get("promoted"))
     why = str(report.get("why") or "no reason was recorded")
-    text = why.removeprefix("promoted:").removeprefix("refused:").strip()
+    text = why
+    for start in ("promoted:", "refused:", "not promoted because", "promoted because"):
+        if why.startswith(start):
+            text = "because" * start.endswith("because") + why.removeprefix(start)
+    text = text.strip()
     parts = [
         paragraph(
             Markup('<b class="{}">{}</b>: {}').format(

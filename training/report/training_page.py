@@ -308,7 +308,7 @@ def _drift(report: Report) -> list[Markup]:
     drift = report.get("drift")
     if drift is None:
         return [missing()]
-    rows = sorted(drift, key=lambda row: (not row.get("alarm"), -float(row.get("psi") or 0.0), str(row.get("feature"))))
+    rows = sorted(drift, key=lambda row: not row.get("alarm"))  # as they come, those next to their bound are first
     alarms = sum(bool(row.get("alarm")) for row in rows)
     told = paragraph(
         f"Population stability index of {count_of(len(rows), 'feature')}; {alarms} beyond what chance and age explain."

@@ -45,6 +45,18 @@ def test_without_accounts_there_is_no_picture() -> None:
     assert segments_picture([row("a", 0, 0, 0, 1)], 0.001) == ""
 
 
+def test_an_interval_that_ends_far_below_all_shares_does_not_stretch_the_axis() -> None:
+    rows = [row("a", 900, 0.01, 0.004, 0.02), row("b", 900, 0.0002, 1e-11, 0.004)]
+    made = str(segments_picture(rows, 0.001))
+    assert ">0.01 %<" in made
+    assert ">0.001 %<" not in made
+
+
+def test_weighed_accounts_have_no_more_digits_than_matter() -> None:
+    made = str(segments_picture([{**row("a", 900, 0.01, 0.004, 0.02), "accounts": 867.41, "touched": 3.2555}], 0.001))
+    assert "3.3 of 867 ·" in made
+
+
 def test_without_a_budget_nothing_is_judged() -> None:
     made = str(segments_picture([row("a", 900, 0.5, 0.4, 0.6)], None))
     assert 'class="mine"' in made

@@ -153,6 +153,12 @@ def test_every_part_of_what_was_measured_is_on_the_page() -> None:
         assert said in text
 
 
+def test_what_was_asked_for_is_said_once() -> None:
+    why = "not promoted because it was asked so; the gate: promoted: there was no champion"
+    text = text_of(training_page({**make_report(), "why": why}))
+    assert "Not promoted: because it was asked so; the gate: promoted" in text
+
+
 def test_a_part_that_was_not_measured_says_so_and_the_rest_stays() -> None:
     whole = make_report()
     for name in whole:
