@@ -2,8 +2,8 @@
 
 Probes of a dataset are for learning, and a handful is enough. The friction budget is about being touched ever, and the
 highest of 180 looks is higher than the highest of six: on a simulated world of 5,000 accounts over 45 days, thresholds
-that 5 % and 0.5 % of honest accounts passed at probes were passed by 5.8 % and 0.6 % at looks every six hours. Looks are scored a chunk of accounts at a time and kept only where something went beyond
-all before.
+that 5 % and 0.5 % of honest accounts passed at probes were passed by 5.8 % and 0.6 % at looks every six hours. Looks
+are scored a chunk of accounts at a time and kept only where something went beyond all before.
 """
 
 from __future__ import annotations
