@@ -130,7 +130,7 @@ def _replayed(run: Run, plan: Plan, work: Path, known: dict[str, Any], began: fl
             replay.ledger.write(plan.out)
             write_backtest_report(plan.out, report)
             return report
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: how long it took so far is kept, and the mend said
         known["seconds"] += time.monotonic() - began
         _note(work, known)
         run.say(f"stopped; what is done is kept in {plan.out / WORK}, and the same command goes on from there")

@@ -89,7 +89,7 @@ class _LabelsAside:
         try:
             with self._store.bulk() as bulk:
                 yield _KeepsLabels(bulk, self.labels)
-        except BaseException:
+        except BaseException:  # a refused file, or Ctrl-C: its labels go as its facts do
             del self.labels[kept:]
             raise
 
