@@ -42,7 +42,7 @@ _AFTER = (
 )
 _BASIS = (
     "accounts that analysts called legitimate, as it stood at the end; segments, where those are fewer than "
-    f"{ENOUGH_CLEARED}: all that nobody called fraud"
+    f"{ENOUGH_CLEARED}: all that nobody called fraud and that are in no campaign found"
 )
 _HOURS = "Usage counts for a score once its hour has closed."
 
@@ -103,7 +103,7 @@ def measure(plan: Plan, app: App, ledger: Ledger, labels: LabelStream) -> dict[s
 
 
 def _segments(app: App, plan: Plan, known: dict[int, Known], caught: dict[int, int]) -> list[dict[str, object]]:
-    """Touched accounts by segment: of those that analysts cleared, or, where they are few, of all not called fraud."""
+    """Touched accounts by segment: of those that analysts cleared, or, where those are few, taken as honest."""
     account, _, _, profile = app.store.signup_rows(plan.end)
     word = [known.get(one) for one in account.tolist()]
     cleared = np.array([one is not None and not one.fraud for one in word], bool)
