@@ -4,6 +4,14 @@ Sizes are compared by cross-validation over whole campaigns of the training side
 that calibrates or tests. Of the sizes whose average precision is within one standard error of the best's, the smallest
 is taken (Breiman and others 1984). The standard error is that of the difference, resampled over campaigns: what one
 lucky campaign adds to both sizes says nothing about which is better.
+
+Parameters are fixed, and few sizes are compared. Against truth, on five simulated worlds of 8,000 accounts
+(``benchmarks/learning.py``), average precision of held-out accounts falls from 0.251 with 7 leaves and 50 trees to
+0.217 with 15 and 100 and 0.170 with 31 and 200 (paired standard errors below 0.01), and of nine sizes cross-validation
+only ever chose the two smallest. A search over eight parameters (Optuna 5, TPE, 30 trials, seeded, by the same
+cross-validation on one world) took three times as long as the whole training. On four other worlds what it found had an
+average precision higher by 0.019 (standard error 0.009), as much found at 1 % false alarms (+0.006, 0.020) and no
+higher ROC AUC (-0.008, 0.010): not worth its time and another dependency.
 """
 
 from __future__ import annotations
