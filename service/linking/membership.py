@@ -107,28 +107,34 @@ def fits(
     account, owner = seen.account[row], keys.group[entry]
     own = group[account] == owner
     others, size = keys.members[entry] - own, keys.size[owner] - own
-    chance = np.exp(-surprise[row])
+    chance = np.exp(-surprise)[row]
     degree = seen.degree[seen.key[row]]
     outside = np.minimum(chance * np.maximum(degree - keys.members[entry] + 1, 1) / degree, 1.0)
     nats = np.clip(np.log((others + PRIOR * chance) / (size + PRIOR) / outside), 0.0, KEY_CAP)
     nats[others < 1] = 0.0
+    kind = seen.kind[seen.key[row]]
+    is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
+    prompts = _prompt_rates(seen, group, account[own], owner[is_prompt & own], owner[is_prompt & ~own], groups)
+    floor = least - CADENCE[1] - _ROUNDING
+    if floor > 0:  # who cannot reach it with all groups together cannot with one
+        near = (nats > 0) & (summed(account, nats, seen.n) >= floor)[account]
+        near = np.flatnonzero(near if whole is None else near | whole[account])
+        account, owner, nats, kind, is_prompt = (part[near] for part in (account, owner, nats, kind, is_prompt))
     code = account * groups + owner
     order = np.argsort(code, kind="stable")
-    code, nats = code[order], nats[order]
-    kind = seen.kind[seen.key[row]][order]
+    code, nats, kind, is_prompt = code[order], nats[order], kind[order], is_prompt[order]
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
     pair = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(code))))
     who, of = code[start] // max(groups, 1), code[start] % max(groups, 1)
-    is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
     shared = np.bincount(pair[is_prompt], minlength=len(start)).astype(np.float64)
-    work = _prompt_work(seen, who, of, shared, group[who] == of, groups)
     # Caps and families only take away from the sum over all keys; when accounts came adds its own at most.
-    wanted = summed(pair, nats, len(start)) >= least - CADENCE[1] - _ROUNDING
+    wanted = summed(pair, nats, len(start)) >= floor
     if whole is not None:
         wanted |= whole[who]
     mine = wanted[pair]
     pair, kind, nats = (np.cumsum(wanted) - 1)[pair[mine]], kind[mine], nats[mine]
-    who, of, work = who[wanted], of[wanted], work[wanted]
+    who, of = who[wanted], of[wanted]
+    work = _prompt_work(prompts, who, of, shared[wanted])
     width = len(seen.kinds)
     # Numbers of one kind lie together: by_family goes through them kind by kind.
     per_kind = summed(kind * len(who) + pair, nats, width * len(who)).reshape(width, -1).T
@@ -149,28 +155,46 @@ def _meet(seen: Sightings, keys: GroupKeys) -> tuple[Int64s, Int64s]:
     return row, np.repeat(low[seen.key[rows]], count) + offset
 
 
-def _prompt_work(
-    seen: Sightings, account: Int64s, group: Int64s, shared: Float64s, member: Int64s, groups: int
-) -> Float64s:
-    """Log-likelihood ratio of how many of an account's prompts are the group's, members' rate against the rest's."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _PromptRates:
+    """How often prompts are a group's."""
+
+    sent: Float64s | None  # (n,) different prompts of each account; None: there is no such kind of key
+    rate: Float64s  # (groups,) share of members' prompts
+    base: Float64s  # (groups,) of all others'
+
+
+def _prompt_rates(
+    seen: Sightings, group: Int64s, members: Int64s, inside: Int64s, outside: Int64s, groups: int
+) -> _PromptRates:
+    """``members`` are those with a key of their group, in any order; ``inside`` and ``outside`` the groups of prompts.
+
+    Each of those is a prompt of a group that a member, or somebody else, sent.
+    """
     places = [i for i, family in enumerate(families_of(seen.kinds).tolist()) if family == PROMPT]
     if not places:
-        return np.full(len(account), np.inf)
+        return _PromptRates(None, np.zeros(groups), np.zeros(groups))
     sent = seen.shown[places].sum(axis=0).astype(np.float64)
-    total = sent[account]
-    inside, outside = np.flatnonzero(member), np.flatnonzero(~member.astype(bool))
+    there = np.zeros(seen.n, bool)
+    there[members] = True
+    who = np.flatnonzero(there)
+    total = summed(group[who], sent[who], groups)
+    rate = np.clip((np.bincount(inside, minlength=groups) + 0.2) / (total + 1.0), 1e-4, 0.95)
+    base = np.clip((np.bincount(outside, minlength=groups) + 0.5) / max(sent.sum(), 1.0), 1e-5, rate / 1.5)
+    return _PromptRates(sent, rate, base)
 
-    def over(rows: Int64s, values: Float64s) -> Float64s:
-        return summed(group[rows], values[rows], groups)
 
-    rate = np.clip((over(inside, shared) + 0.2) / (over(inside, total) + 1.0), 1e-4, 0.95)
-    base = np.clip((over(outside, shared) + 0.5) / max(sent.sum(), 1.0), 1e-5, rate / 1.5)
+def _prompt_work(rates: _PromptRates, account: Int64s, group: Int64s, shared: Float64s) -> Float64s:
+    """Log-likelihood ratio of how many of an account's prompts are the group's, members' rate against the rest's."""
+    if rates.sent is None:
+        return np.full(len(account), np.inf)
+    total = rates.sent[account]
     # Members differ, and a newcomer's prompts have had no time to be asked again by others: shares of one campaign
     # spread as those of ALIKE prompts would (beta-binomial), which takes less from who shows none yet.
-    yes, no = (ALIKE * rate)[group], (ALIKE * (1 - rate))[group]
+    yes, no = (ALIKE * rates.rate)[group], (ALIKE * (1 - rates.rate))[group]
     unshared = np.maximum(total - shared, 0.0)
     within = betaln(yes + shared, no + unshared) - betaln(yes, no)
-    out: Float64s = within - shared * np.log(base)[group]  # elsewhere to show none of them is a matter of course
+    out: Float64s = within - shared * np.log(rates.base)[group]  # elsewhere to show none is a matter of course
     out[total == 0] = 0.0
     return out
 

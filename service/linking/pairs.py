@@ -17,6 +17,7 @@ from service.domain.codes import mix64
 from service.domain.facts import Float32s, Float64s, Int64s
 from service.linking.families import FAMILIES, by_family
 from service.linking.sightings import Sightings, summed
+from service.linking.workers import shared_out
 
 PARTNERS = 8
 WORTH_A_LOOK = 4.5  # nats, a key's mean surprise below which it brings no candidates
@@ -93,10 +94,15 @@ def _together(
     weight = csr_array((said, (seen.account[rows], seen.key[rows])), shape=(seen.n, len(seen.degree)))
     any_key = np.diff(weight.indptr) > 0
     both = np.flatnonzero(any_key[left] & any_key[right])
+
+    def of(some: Int64s) -> Float64s:
+        total = weight[left[some]].multiply(weight[right[some]]).sum(axis=1)
+        return 0.5 * np.asarray(total).ravel().imag.astype(np.float64)
+
     out = np.zeros(len(left))
-    for low in range(0, len(both), _AT_ONCE):
-        some = both[low : low + _AT_ONCE]
-        out[some] = 0.5 * np.asarray(weight[left[some]].multiply(weight[right[some]]).sum(axis=1)).ravel().imag
+    parts = [both[low : low + _AT_ONCE] for low in range(0, len(both), _AT_ONCE)]
+    for some, nats in zip(parts, shared_out(of, parts) if len(parts) > 1 else map(of, parts), strict=True):
+        out[some] = nats
     return out
 
 

@@ -22,6 +22,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from service.domain.facts import Int64s
+from service.linking.workers import shared_out
 
 Words = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
@@ -119,18 +120,24 @@ def near_pairs(new: Words, old: Words) -> Iterator[tuple[Words, Words]]:
         return
     blocks, chosen = (6, 2) if len(new) + len(old) < FEW else (7, 3)
     edges = [round(64 * i / blocks) for i in range(blocks + 1)]
-    for choice in itertools.combinations(range(blocks), chosen):
-        moves, width = _moves(edges, choice)
-        fresh = np.sort(_shuffle(new, moves))
-        shuffled = fresh
-        if len(old):
-            among = old[_meets(old, fresh, moves[:chosen], width)]
-            shuffled = distinct(np.concatenate([fresh, _shuffle(among, moves)]))
-        first, second = _neighbours(shuffled, np.uint64(64 - width))
-        if len(old):  # five of six pairs are old words', which were joined when the later one came
-            known = within(first, fresh) | within(second, fresh)
-            first, second = first[known], second[known]
-        yield _unshuffle(first, moves), _unshuffle(second, moves)
+    yield from shared_out(
+        lambda choice: _near_by(choice, edges, new, old), itertools.combinations(range(blocks), chosen)
+    )
+
+
+def _near_by(choice: tuple[int, ...], edges: list[int], new: Words, old: Words) -> tuple[Words, Words]:
+    """The pairs that one choice of blocks brings together."""
+    moves, width = _moves(edges, choice)
+    fresh = np.sort(_shuffle(new, moves))
+    shuffled = fresh
+    if len(old):
+        among = old[_meets(old, fresh, moves[: len(choice)], width)]
+        shuffled = distinct(np.concatenate([fresh, _shuffle(among, moves)]))
+    first, second = _neighbours(shuffled, np.uint64(64 - width))
+    if len(old):  # five of six pairs are old words', which were joined when the later one came
+        known = within(first, fresh) | within(second, fresh)
+        first, second = first[known], second[known]
+    return _unshuffle(first, moves), _unshuffle(second, moves)
 
 
 def _moves(edges: list[int], choice: tuple[int, ...]) -> tuple[list[_Move], int]:
