@@ -1,8 +1,9 @@
 """What a replay came to: who was caught and when, what was spent before, and whom it touched.
 
 Campaigns are counted twice: as detection found them, and as analysts named them in their labels, which also tells what
-was missed. Everything here looks back from the end; nothing of it decided anything. An account is caught, or touched,
-from its first row that is not ``allow``; exchanges count from the replay's start to its end.
+was missed. Everything here looks back from the end; nothing of it decided anything. An account is touched from its
+first row that is not ``allow``, and caught if that was before an analyst's verdict on it was known; exchanges count
+from the replay's start to its end.
 """
 
 from __future__ import annotations
@@ -247,20 +248,27 @@ def _labelled(
         free = happened < since[who]
         begun = np.full(len(members), NEVER)
         np.minimum.at(begun, who, happened)
-        late = [(at - max(start, plan.start)) / DAY for at, start in zip(since, begun, strict=True)
-                if at < NEVER and start < NEVER]  # fmt: skip
+        # what an analyst's own word on the account brought about is no catch
+        told = np.array([known[account].learned_at for account in members], np.int64)
+        taken_by_us = since < told
+        begun = np.maximum(begun, plan.start)
+        used = taken_by_us & (begun < NEVER)
+        late = (since[used] - begun[used]) / DAY
         one: dict[str, Any] = {
             "campaign_id": campaign,
             "members": len(members),
-            "caught": int((since < NEVER).sum()),
-            "recall": float((since < NEVER).mean()),
+            "caught": int(taken_by_us.sum()),
+            "recall": float(taken_by_us.mean()),
+            "touched_after_their_verdict": int((~taken_by_us & (since < NEVER)).sum()),
             "exchanges": len(happened),
             "exchanges_before": int(free.sum()),
-            "median_days_to_catch": float(np.maximum(np.median(late), 0.0)) if late else None,
+            "median_days_to_catch": float(np.maximum(np.median(late), 0.0)) if len(late) else None,
             "timeline": [],
         }
         if number < TIMELINES:
-            taken, spent, through = (_until(edges, moments) for moments in (since, happened, happened[free]))
+            taken, spent, through = (
+                _until(edges, moments) for moments in (since[taken_by_us], happened, happened[free])
+            )
             one["timeline"] = [
                 {"at": rfc3339(int(at)), "members": len(members), "caught": taken[i], "exchanges": spent[i],
                  "exchanges_let_through": through[i]}

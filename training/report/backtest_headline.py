@@ -108,8 +108,8 @@ def _said_caught(report: Report) -> Markup:
     )
     return Markup(
         "<b>Campaigns.</b> Of {members} in {campaigns} that analysts labelled, <b>{caught:,} were caught "
-        "({share})</b>: by their score, with a campaign that was found, or after an analyst’s word they got something "
-        "other than allow. Before that they had used {before:,} of "
+        "({share})</b> before an analyst’s word on them: by their score, or with a campaign that was found, they got "
+        "something other than allow. Until they got it, from whatever cause, they had used {before:,} of "
         "their {exchanges} ({spent}).{pace}{worst}"
     ).format(
         members=count_of(members, "account"),

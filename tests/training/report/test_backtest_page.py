@@ -45,7 +45,7 @@ def test_the_first_section_says_who_was_caught_and_what_they_used_before_in_plai
     known = [campaign("good", members=10, caught=9, recall=0.9), campaign("bad", members=4, caught=1, recall=0.25)]
     said = text_of(backtest_page({**make_backtest(), "labelled_campaigns": known}))
     assert "Of 14 accounts in 2 campaigns that analysts labelled, 10 were caught (71.4 %)" in said
-    assert "Before that they had used 8 of their 80 exchanges (10.0 %)" in said
+    assert "they had used 8 of their 80 exchanges (10.0 %)" in said
     assert "The worst campaign was bad: 1 of 4 members" in said
 
 
