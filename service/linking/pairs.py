@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from service.domain.codes import mix64
-from service.domain.facts import Float32s, Float64s, Int64s
+from service.domain.facts import Float64s, Int64s
 from service.linking.families import FAMILIES, by_family
 from service.linking.sightings import Sightings, summed
 from service.linking.workers import shared_out
@@ -25,7 +25,7 @@ SLACK = 1.0  # nats off each shared key: many that say little are not one that s
 KEYS_PER_ACCOUNT = 256  # of a kind, the most surprising, that pairs are compared by
 FAMILY_PAIR_CAP = 14.0  # nats
 _AT_ONCE = 100_000  # pairs
-_ROUNDING = 0.01  # nats that four-byte sums may be off by, and more
+_ROUNDING = 1e-6  # nats that sums in another order may differ by, and more
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,40 +70,32 @@ def candidates(seen: Sightings, surprise: Float64s, seed: int) -> tuple[Int64s, 
 def ties(seen: Sightings, surprise: Float64s, left: Int64s, right: Int64s, least: float = 0.0) -> Ties:
     """How strongly each pair is tied: of each shared key the mean of both accounts' surprise, less SLACK.
 
-    Pairs that cannot come to ``least`` nats are left out: in one pass over all kinds, four fifths of the candidates.
+    Pairs that cannot come to ``least`` nats are left out: four fifths of the candidates.
     """
     says = np.maximum(surprise - SLACK, 0.0)
     kind = seen.kind[seen.key]
     kept = _most_surprising(seen, surprise, kind) & (says > 0)
-    if least > 0:
-        # Families and caps only take away from the sum over all keys.
-        enough = _together(seen, says.astype(np.float32), kept, left, right) >= least - _ROUNDING
-        left, right = left[enough], right[enough]
-    per_kind = np.zeros((len(seen.kinds), len(left))).T
-    for place in np.unique(kind[kept]).tolist():
-        per_kind[:, place] = _together(seen, says, kept & (kind == place), left, right)
-    return Ties(left, right, by_family(per_kind, seen.kinds, FAMILY_PAIR_CAP))
-
-
-def _together(
-    seen: Sightings, says: Float64s | Float32s, rows: NDArray[np.bool_], left: Int64s, right: Int64s
-) -> Float64s:
-    """(p,) the sum over the keys that both accounts of a pair have among ``rows`` of the mean of what they say."""
     # One product sums for both: (a + i)(b + i) has a + b as its imaginary part, and is nothing where one has no key.
-    said = says[rows] + says.dtype.type(1) * np.array(1j, np.complex64)
-    weight = csr_array((said, (seen.account[rows], seen.key[rows])), shape=(seen.n, len(seen.degree)))
-    any_key = np.diff(weight.indptr) > 0
-    both = np.flatnonzero(any_key[left] & any_key[right])
+    weight = csr_array((says[kept] + 1j, (seen.account[kept], seen.key[kept])), shape=(seen.n, len(seen.degree)))
 
-    def of(some: Int64s) -> Float64s:
-        total = weight[left[some]].multiply(weight[right[some]]).sum(axis=1)
-        return 0.5 * np.asarray(total).ravel().imag.astype(np.float64)
+    def of(some: Int64s) -> tuple[Int64s, Float64s]:
+        """The pairs among ``some`` that may come to enough, and (kinds, pairs) what each kind says."""
+        both = weight[left[some]].multiply(weight[right[some]])
+        pair = np.repeat(np.arange(len(some)), np.diff(both.indptr))
+        nats = 0.5 * both.data.imag
+        # Families and caps only take away from the sum over all keys.
+        enough = summed(pair, nats, len(some)) >= least - _ROUNDING
+        mine, size = enough[pair], int(np.count_nonzero(enough))
+        place = seen.kind[both.indices[mine]] * size + (np.cumsum(enough) - 1)[pair[mine]]
+        per_kind = summed(place, nats[mine], len(seen.kinds) * size)
+        return some[enough], per_kind.reshape(len(seen.kinds), -1)
 
-    out = np.zeros(len(left))
-    parts = [both[low : low + _AT_ONCE] for low in range(0, len(both), _AT_ONCE)]
-    for some, nats in zip(parts, shared_out(of, parts) if len(parts) > 1 else map(of, parts), strict=True):
-        out[some] = nats
-    return out
+    every = np.arange(len(left))
+    parts = [every[low : low + _AT_ONCE] for low in range(0, len(left), _AT_ONCE)] or [every]
+    found = list(shared_out(of, parts) if len(parts) > 1 else map(of, parts))
+    near = np.concatenate([pairs for pairs, _ in found])
+    per_kind = np.concatenate([nats for _, nats in found], axis=1).T
+    return Ties(left[near], right[near], by_family(per_kind, seen.kinds, FAMILY_PAIR_CAP))
 
 
 def _most_surprising(seen: Sightings, surprise: Float64s, kind: Int64s) -> NDArray[np.bool_]:
