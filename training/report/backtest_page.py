@@ -154,7 +154,8 @@ def _labelled(report: Report) -> list[Markup]:
     return [
         paragraph(
             "A member is caught when it first gets anything but allow, by whatever trigger, before an analyst’s "
-            "verdict on the member itself was known. Exchanges after that are counted all the same, so that harm can be told."
+            "verdict on the member itself was known. Exchanges after that are counted all the same, so that harm can "
+            "be told."
         ),
         caught_pictures(known, since="first use"),
         rows_table(
