@@ -31,7 +31,8 @@ from service.linking.usage_log import NEVER, NOTHING_HELD, Held, UsageLog
 LOOKBACK = 60 * DAY  # raw usage that a run looks at
 HABITS = 30 * DAY  # of which habits are made of so much
 CACHE = "prompts"
-WORTH_KEEPING = 1.1  # times as many words as were left for others last
+WORTH_KEEPING = 1.02  # times as many words as were left for others last, by one that had to read everything ...
+WORTH_MORE = 1.5  # ... and by one that remembers, and may look again in a moment
 _COLUMNS = ("account", "happened", "simhash", "input_tokens", "output_tokens", "client", "model")
 _EVER = -(2**62)
 
@@ -100,6 +101,7 @@ class Observer:
         self._links = Shown(none, none, none.astype(np.int32), none)  # of slots, ordered by key
         self._log, self._habits, self._spoken = UsageLog(), HabitCounts(), Spoken()
         self._kept = 0  # words of what was left for others last
+        self._looks = 0
 
     def __call__(self, as_of: int) -> Observed:
         """What was known at ``as_of``. An earlier moment than the last one reads everything anew."""
@@ -113,6 +115,7 @@ class Observer:
             self._forget()
             raise
         self._until = as_of
+        self._looks += 1
         account, created, learned, profile = self.facts.signup_rows(as_of)
         place = _places(account, self._account)
         return Observed(
@@ -135,7 +138,7 @@ class Observer:
         Tens of megabytes, so not for every look: the last look of a day is soon made again from that of the morning.
         """
         words = len(self._spoken.word)
-        if words < self._kept * WORTH_KEEPING:
+        if words < self._kept * (WORTH_KEEPING if self._looks == 1 else WORTH_MORE):
             return
         held = self.facts.linking_cache(CACHE)
         if held is None or held[0] <= self._until:

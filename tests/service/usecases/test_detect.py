@@ -192,6 +192,22 @@ def test_an_instance_that_remembers_finds_what_a_new_one_finds(world: Store, mon
     assert seen[0][0].usage.exchanges < observed.usage.exchanges < len(crowd()[1])
 
 
+def test_prompts_are_left_for_the_next_process_and_not_at_every_look(world: Store) -> None:
+    def left() -> int:
+        held = world.linking_cache(observe.CACHE)
+        assert held is not None
+        return held[0]
+
+    kept = Detect(world, JUDGE)
+    for hours in (0, 6, 12):
+        kept(as_of=START + 5 * DAY + hours * HOUR, holder="here", clock=lambda: T)
+        assert left() == START + 5 * DAY
+    detect(world, START + 6 * DAY)
+    assert left() == START + 6 * DAY
+    detect(world, START + 6 * DAY + MINUTE)  # nearly nothing was said since
+    assert left() == START + 6 * DAY
+
+
 def records(store: Store) -> dict[str, object]:
     """Campaigns with their evidence, members and how surely those belong."""
     rows = store.campaign_rows()
