@@ -10,6 +10,7 @@ at. A campaign is never on both sides: what is learned is measured on campaigns 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ from service.linking.surprise import surprise
 from service.model.artefact import Artefact, Manifest, make_artefact
 from service.tiles.history import FRAUD, LEGITIMATE
 from service.usecases.detect import SEED as CANDIDATES
-from service.usecases.observe import Facts, Observer
+from service.usecases.observe import Facts, Observed, Observer
 from training.evaluate import figures
 
 FEWEST = 5  # confirmed campaigns
@@ -134,14 +135,26 @@ class Learned:
         return {**{name: getattr(self, name) for name in names}, "version": version}
 
 
-def train_pair_model(store: Source, *, as_of: int, seed: int, created_at: int, code_version: str) -> Learned:
-    """Learns from what was known at ``as_of``; reads raw usage only where enough campaigns are confirmed."""
+def train_pair_model(
+    store: Source,
+    *,
+    as_of: int,
+    seed: int,
+    created_at: int,
+    code_version: str,
+    observe: Callable[[int], Observed] | None = None,
+) -> Learned:
+    """Learns from what was known at ``as_of``; reads raw usage only where enough campaigns are confirmed.
+
+    ``observe`` gives what was seen at a moment, None: all of it is read. A replay has just looked, and holding a
+    second copy of nine million exchanges beside the first would cost it a gigabyte.
+    """
     rows = store.campaign_rows(None, np.empty(0, np.int64), as_of)
     verdicts = store.verdicts(as_of)
     few = confirmed_with_pairs(rows, verdicts, as_of)
     if few < FEWEST:
         return Learned(_too_few(few), campaigns=few)
-    seen = Observer(store)(as_of)
+    seen = (Observer(store) if observe is None else observe)(as_of)
     made = examples(seen.seen, seen.accounts, known(seen.accounts, rows, verdicts), seed=seed)
     return learn(made, as_of=as_of, seed=seed, created_at=created_at, code_version=code_version)
 

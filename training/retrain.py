@@ -90,7 +90,14 @@ def retrain(
     )
     registered = register(app, made, dataset, of.labels, at=at, promote=promote, budget=budget, seed=seed)
     say("learning which pairs of accounts are one, from confirmed and refuted campaigns")
-    learned = train_pair_model(app.store, as_of=dataset.as_of, seed=seed, created_at=at, code_version=code_version)
+    learned = train_pair_model(
+        app.store,
+        as_of=dataset.as_of,
+        seed=seed,
+        created_at=at,
+        code_version=code_version,
+        observe=app.detect.observed,
+    )
     return Retrained(made, registered, keep_pairs(app, learned, promote=promote))
 
 

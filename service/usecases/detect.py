@@ -129,6 +129,10 @@ class Detect:
         say("done", STEPS, STEPS)
         return report
 
+    def observed(self, as_of: int) -> Observed:
+        """What a look at ``as_of`` sees: of the last look's moment nothing is read again, of an earlier one all is."""
+        return self._observe(as_of)
+
     def _run(self, run: int, as_of: int, say: Step, watch: Callable[[Observed, Found], None] | None) -> DetectReport:
         say("reading", 0, STEPS)
         observed = self._observe(as_of)

@@ -20,9 +20,11 @@ from service.domain.time import DAY
 from service.linking.accounts import Accounts
 from service.linking.families import FAMILIES
 from service.linking.find import TIED
+from service.linking.judge import shipped
 from service.linking.pair_model import COLUMNS, SIGNS, SPARED, fingerprint
 from service.model.artefact import read_artefact, write_artefact
 from service.storage.store import Store, open_store
+from service.usecases.detect import Detect
 from service.usecases.observe import Observed, Observer
 from service.usecases.pair_models import pair_model
 from tests.factories import NOON, ints
@@ -347,6 +349,15 @@ def test_training_says_how_it_did_on_a_simulated_world(held: Store, end: int) ->
     early = train_pair_model(held, as_of=end - 39 * DAY, seed=1, created_at=end, code_version="0")
     assert (early.kept, early.pairs) == (False, 0)
     assert "5 are the least" in early.why
+
+
+def test_what_a_replay_has_just_seen_teaches_the_same_as_reading_everything(held: Store, end: int) -> None:
+    anew = train_pair_model(held, as_of=end, seed=1, created_at=end, code_version="0")
+    detect = Detect(held, shipped())
+    for at in (end - DAY, end):
+        detect.observed(at)
+    seen = train_pair_model(held, as_of=end, seed=1, created_at=end, code_version="0", observe=detect.observed)
+    assert seen == anew
 
 
 def accounts_of(observed: Observed, silent: Int64s, n: int) -> Int64s:
