@@ -13,9 +13,10 @@ import pytest
 from service.domain.time import DAY
 from service.model.artefact import make_artefact
 from tests.training.gate_worlds import BUDGET, T, World, against, crowned, model, refusing, registry
-from training.dataset import Dataset
+from training.dataset import FRAUD, Dataset
 from training.fit import FitRows, fit_booster, parameters_of
 from training.gate import Basis, Case, rule
+from training.influence import influences
 from training.pipeline import Trained
 from training.register import judge, register
 
@@ -237,6 +238,21 @@ def test_the_grudge_is_seen_in_a_sample_too_where_there_is_too_much_to_fit_again
     monkeypatch.setattr("training.influence.MOST_ROWS", 3_000)
     assert len(made.taught.rows) > 5_000
     assert refusing(against(tmp_path, made, (model(told), told), labels)) == {"influence of mallory"}
+
+
+def test_where_all_fraud_came_too_late_to_be_learned_from_no_analyst_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first weeks of a large installation: every campaign labelled so far is among the held-out accounts."""
+    world, dataset, made = clean()
+    silent = dataset.accounts.verdict[dataset.row[made.taught.rows]] != FRAUD
+    taught = replace(made.taught, rows=made.taught.rows[silent], weight=made.taught.weight[silent])
+    labels = world.labels(lambda i: ("ann", "bob")[i % 2])
+    features = made.artefact.manifest.features
+    monkeypatch.setattr("training.influence.MOST_ROWS", 3_000)
+    scores = (made.scores, None)
+    held, test = made.held, made.test
+    assert influences(dataset, labels, taught, held, test, scores, features, budget=BUDGET, seed=1) == ()
 
 
 def test_what_one_analyst_alone_teaches_passes_where_others_call_the_same_accounts_fraud(tmp_path: Path) -> None:
