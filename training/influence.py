@@ -1,13 +1,14 @@
 """Does one analyst's word swing a model? Their labels are left out, the same size is fitted again, and compared.
 
 Deleting a case and looking at what changes is how influence is measured in regression (Cook 1977); here the case is an
-analyst. Whose labels teach something true, finds fraud that others labelled, too, and that acquits: only what an
-analyst's word teaches, their own word praises and nobody else's confirms is held against the challenger. What is left
-out are accounts whose verdict would be another one, or none, without their labels.
+analyst. Whose labels teach something true, finds fraud that others labelled, too, or members of campaigns that others
+found, and that acquits: only what an analyst's word teaches, their own word praises and nobody else's confirms is held
+against the challenger. What is left out are accounts whose verdict would be another one, or none, without their labels.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -146,9 +147,21 @@ def _rests_on(analyst: str, labels: Sequence[LabelRecord], dataset: Dataset) -> 
 
 
 def _fraud_by_others(analyst: str, labels: Sequence[LabelRecord], dataset: Dataset) -> Bools:
-    """Accounts that somebody else labelled fraud, shape (accounts,)."""
-    others = [one.account for one in _standing(labels, dataset.as_of) if one.analyst != analyst]
-    return np.isin(dataset.accounts.account, np.array(others, np.int64))
+    """Accounts that somebody else labelled fraud, or whose campaign others found to be one, too; shape (accounts,).
+
+    Analysts share a campaign's members out among them, so that hardly an account has two labels. Others found the
+    campaign if they labelled ``COUNTED_FROM`` of its members or more, and half as many as the analyst: a name on many
+    accounts of one's own does not borrow a colleague's three.
+    """
+    standing = _standing(labels, dataset.as_of)
+    others = [one.account for one in standing if one.analyst != analyst]
+    mine = Counter(one.campaign_id for one in standing if one.analyst == analyst)
+    theirs = Counter(one.campaign_id for one in standing if one.analyst != analyst)
+    found = {
+        name for name, count in theirs.items() if name is not None and count >= COUNTED_FROM and 2 * count >= mine[name]
+    }
+    of_found = np.array([name in found for name in dataset.accounts.campaign], bool)
+    return np.asarray(np.isin(dataset.accounts.account, np.array(others, np.int64)) | of_found)
 
 
 def _sample(dataset: Dataset, taught: Taught, seed: int) -> Taught:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from service.domain.time import DAY
 from service.model.artefact import make_artefact
@@ -16,7 +19,7 @@ from tests.training.gate_worlds import BUDGET, T, World, against, crowned, model
 from training.dataset import FRAUD, Dataset
 from training.fit import FitRows, fit_booster, parameters_of
 from training.gate import Basis, Case, rule
-from training.influence import influences
+from training.influence import _fraud_by_others, influences
 from training.pipeline import Trained
 from training.register import judge, register
 
@@ -238,6 +241,28 @@ def test_the_grudge_is_seen_in_a_sample_too_where_there_is_too_much_to_fit_again
     monkeypatch.setattr("training.influence.MOST_ROWS", 3_000)
     assert len(made.taught.rows) > 5_000
     assert refusing(against(tmp_path, made, (model(told), told), labels)) == {"influence of mallory"}
+
+
+def test_analysts_who_share_a_campaigns_members_out_confirm_one_another_and_a_borrowed_name_does_not() -> None:
+    world, dataset, _ = clean()
+    name = [f"case-{of}" if fraud and of < 10**6 else None for of, fraud in zip(world.group, world.fraud, strict=True)]
+    rank = {i: sum(other == one for other in name[:i]) for i, one in enumerate(name) if one is not None}
+    size = Counter(dataset.accounts.campaign)
+    number, campaign = dataset.accounts.account.tolist(), dataset.accounts.campaign
+    large = np.array([one is not None and size[one] >= 6 for one in campaign])
+    alone = np.array([one is None for one in campaign])
+    assert large.sum() > 20
+
+    def by_others(colleague_has: Callable[[int], bool]) -> NDArray[np.bool_]:
+        """Every third account on its own, and of campaigns what is said, are the colleague's."""
+        labels = world.labels(lambda i: "bob" if (colleague_has(rank[i]) if i in rank else i % 3 == 0) else "ann")
+        return _fraud_by_others("ann", labels, dataset)
+
+    shared_out = by_others(lambda place: place % 2 == 0)
+    assert shared_out[large].all()
+    assert not shared_out[alone & np.array([i % 3 > 0 for i in number])].any()
+    borrowed = by_others(lambda place: place == 0)  # one member in each: too few beside the others
+    assert not borrowed[large & np.array([rank.get(i) != 0 for i in number])].any()
 
 
 def test_where_all_fraud_came_too_late_to_be_learned_from_no_analyst_is_looked_at(
