@@ -88,6 +88,18 @@ def test_a_private_key_is_one_that_three_members_have_and_hardly_anybody_else(
     assert found.private[found.key == CARD * 10_000_000 + 999_999].tolist() == [private]
 
 
+@pytest.mark.parametrize(
+    ("members", "others", "private"), [(3, 0, True), (12, 1, False), (20, 1, True), (20, 2, False)]
+)
+def test_an_address_where_somebody_else_lives_is_not_the_campaigns_own(
+    members: int, others: int, private: bool
+) -> None:
+    ring, lodgers = planted(RING[:members], IP, 777_777), planted(np.arange(others), IP, 777_777)
+    world = among_strangers(ring, lodgers)
+    found = leads_of(world)
+    assert found.private[found.key == world.key(IP, 777_777)].tolist() == [private]
+
+
 def test_of_a_large_campaign_one_in_twenty_may_be_others() -> None:
     ring = np.arange(300, 500)
     for others, private in ((10, True), (11, False)):
