@@ -282,6 +282,11 @@ def _warnings(dataset: Dataset, sides: Split, made: tuple[Threshold, ...]) -> li
         out.append("all labelled campaigns are one: what is learned of it may say nothing of the next")
     if sides.by == "hash":
         out.append("all accounts or all frauds share too few creation times to split by time; they were split by hash")
+    if sides.by == "campaign":
+        out.append(
+            "campaigns ran side by side, so time leaves hardly a member to learn from; whole campaigns were dealt out "
+            "to the sides instead, and no figure here shows how the model ages"
+        )
     if not (verdict == LEGITIMATE).any():
         out.append(
             "no account is labelled legitimate: unlabelled ones stand in, and no figure here is about known ones"

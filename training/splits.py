@@ -6,7 +6,10 @@ campaign. Fraud without a campaign is its own group. What no split can know is t
 together, so a campaign's unlabelled members may stand on any side.
 
 Where all accounts share one creation time (a snapshot without dates) time cannot split; groups are then dealt out by a
-hash, and the report says so.
+hash. Nor can it where campaigns run side by side, a few members a day: those that began first have hardly a member from
+before the next ones began (of 645 labelled members of five such campaigns 5 were left to learn from). Then whole
+campaigns are dealt out, each side its share, and other accounts by a hash: no campaign stands on two sides, but what is
+learned is not older than what it is tried on. The report says which it was.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from service.domain.facts import Float64s, Int64s
 
 DROPPED, TRAIN, CALIBRATION, TEST = -1, 0, 1, 2
 SHARES = (0.65, 0.175, 0.175)  # of the fraud, by its weight, on each side
+KEPT = 0.1  # of the fraud of the first side's campaigns, by its weight: the least that may be left to learn from
 
 Sides = NDArray[np.int8]
 
@@ -30,8 +34,8 @@ class Split:
     """``side`` of each account, shape (n,), and how it was made."""
 
     side: Sides  # DROPPED, TRAIN, CALIBRATION or TEST
-    by: str  # ``time`` or ``hash``
-    cuts: tuple[int, ...]  # moments between the sides; empty where by hash
+    by: str  # ``time``, ``campaign`` or ``hash``
+    cuts: tuple[int, ...]  # moments between the sides; empty where it is not by time
     dropped: int  # accounts past their campaign's side
 
     def on(self, side: int) -> NDArray[np.bool_]:
@@ -61,6 +65,9 @@ def split(
     if len(np.unique(side[weight > 0])) < len(shares) or len(np.unique(cuts)) < len(cuts):
         return Split(_by_hash(group, shares, seed), "hash", (), 0)
     late = np.searchsorted(cuts, created_at, "right") > side
+    learned = weight * (side == TRAIN)
+    if learned[~late].sum() < KEPT * learned.sum():
+        return Split(_by_campaign(group, weight, shares, seed), "campaign", (), 0)
     side[late] = DROPPED
     return Split(side, "time", tuple(int(cut) for cut in cuts), int(late.sum()))
 
@@ -81,6 +88,21 @@ def _cuts(start: Int64s, weight: Float64s, shares: tuple[float, ...]) -> Int64s:
     place = np.minimum(np.searchsorted(running, wanted, "left") + 1, len(start) - 1)
     out: Int64s = start[order][place]
     return out
+
+
+def _by_campaign(group: Int64s, weight: Float64s, shares: tuple[float, ...], seed: int) -> Sides:
+    """Groups with weight to the side that lacks most of its share, the heaviest first; all others by a hash."""
+    side = _by_hash(group, shares, seed)
+    names, place = np.unique(group, return_inverse=True)
+    heavy = np.bincount(place, weight, minlength=len(names))
+    lacking = np.array(shares) / np.sum(shares) * heavy.sum()
+    of = np.full(len(names), DROPPED, np.int8)
+    for i in np.lexsort((mix64(names ^ np.int64(seed)), -heavy)).tolist():
+        if heavy[i] <= 0:
+            break
+        of[i] = int(np.argmax(lacking))
+        lacking[of[i]] -= heavy[i]
+    return np.where(of[place] == DROPPED, side, of[place]).astype(np.int8)
 
 
 def _by_hash(group: Int64s, shares: tuple[float, ...], seed: int) -> Sides:

@@ -81,3 +81,24 @@ def test_a_snapshot_without_dates_is_split_by_hash_and_says_so() -> None:
     assert (made.side[0::2] == made.side[1::2]).all()
     assert 0.6 < made.on(TRAIN).mean() < 0.7
     assert (split(created, group, np.ones(4_000), seed=7).side == made.side).all()
+
+
+def test_campaigns_that_run_side_by_side_are_dealt_out_whole_and_every_side_has_some() -> None:
+    days = np.arange(40)
+    created = np.concatenate([days * DAY + campaign for campaign in range(5)] + [np.sort(days * DAY + 7)])
+    group = np.concatenate([np.repeat(np.arange(5), 40), np.arange(1_000, 1_040)])
+    weight = (group < 1_000).astype(np.float64)
+    made = split(created, group, weight, seed=1)
+    assert made.by == "campaign"
+    assert made.dropped == 0
+    sides = [np.unique(made.side[group == campaign]).tolist() for campaign in range(5)]
+    assert all(len(side) == 1 for side in sides)
+    assert sorted(side[0] for side in sides) == [TRAIN, TRAIN, TRAIN, CALIBRATION, TEST]
+    assert (split(created, group, weight, seed=1).side == made.side).all()
+
+
+def test_campaigns_that_follow_one_another_are_split_by_time() -> None:
+    created = np.concatenate([(np.arange(20) / 4 + 6 * campaign) * DAY for campaign in range(6)]).astype(np.int64)
+    group = np.repeat(np.arange(6), 20)
+    made = split(created, group, np.ones(120), seed=1)
+    assert made.by == "time"

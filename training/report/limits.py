@@ -29,8 +29,9 @@ def limits(report: Mapping[str, Any]) -> list[str]:
         out.append(f"Only {whole(test, 'positives')} labelled frauds are held out: recall may be off by much.")
     if not whole(test, "legitimate"):
         out.append("No held-out account was called legitimate by an analyst: friction is told from silence alone.")
-    if about.get("split_by") == "hash":
-        out.append("Sides were dealt out by a hash, not by time, so nothing here shows how a model ages.")
+    if about.get("split_by") in ("hash", "campaign"):
+        dealt = "whole campaigns, which ran side by side," if about.get("split_by") == "campaign" else "a hash,"
+        out.append(f"Sides were dealt out by {dealt} not by time, so nothing here shows how a model ages.")
     if report.get("drift") is None:
         out.append("Whether live data have moved away from the training data was not measured in this run.")
     return out
