@@ -17,7 +17,7 @@ from tests.end_to_end.test_main_street import score, signup
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
-AS_OF = "2026-05-22T00:00:00Z"
+AS_OF = "2026-06-01T00:00:00Z"
 SWITCHED_WITHIN_S = 15
 
 
@@ -27,7 +27,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, starter_model: Path) -> Path
     home = tmp_path_factory.mktemp("verdict")
     (home / "models").mkdir()
     shutil.copytree(starter_model, home / "models" / "starter")
-    options = ("--accounts", "3000", "--days", "30", "--campaigns", "6", "--seed", "5")
+    options = ("--accounts", "4000", "--days", "40", "--campaigns", "12", "--seed", "7")
     gatehouse("simulate", str(home / "world"), *options, home=home)
     gatehouse("import", str(home / "world"), home=home)
     gatehouse("detect", "--as-of", AS_OF, home=home)
