@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from itertools import combinations
 
 import numpy as np
@@ -57,15 +56,12 @@ def test_however_many_showed_a_key_each_of_them_meets_some_and_work_is_bounded(s
     assert len(left) == PARTNERS * size
 
 
-def test_a_hub_costs_in_proportion_to_its_accounts() -> None:
-    seconds = []
+def test_a_hubs_pairs_are_in_proportion_to_its_accounts() -> None:
     for size in (20_000, 200_000):
         seen = keys_of(size).seen
-        began = time.process_time()
         left, right = candidates(seen, telling(seen), 1)
-        ties(seen, telling(seen), left, right)
-        seconds.append(time.process_time() - began)
-    assert seconds[1] < 40 * seconds[0]
+        assert size <= len(left) <= PARTNERS * size
+        assert len(ties(seen, telling(seen), left, right).left) <= len(left)
 
 
 def test_other_keys_of_the_same_accounts_bring_other_partners() -> None:
