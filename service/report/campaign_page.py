@@ -18,7 +18,7 @@ from service.report import evidence_tables, history
 from service.report.graph_picture import graph_picture
 from service.report.headline import headline
 from service.report.history import Event
-from service.report.parts import NONE, joined, paragraph, section
+from service.report.parts import HEAD, NONE, joined, paragraph, section
 from service.report.timeline_picture import timeline_picture
 from service.report.words import minute, visible
 
@@ -42,15 +42,7 @@ _SECTIONS = (
 )
 _TITLES = dict(_SECTIONS)
 
-_PAGE = Markup(
-    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    '<meta name="color-scheme" content="light dark">'
-    '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">'
-    "<title>{title}</title><style>{style}</style></head>\n"
-    '<body><a class="skip" href="#claim">To the claim</a>{body}</body></html>\n'
-)
+_PAGE = HEAD + Markup('<body><a class="skip" href="#claim">To the claim</a>{body}</body></html>\n')
 
 
 def campaign_page(

@@ -11,6 +11,16 @@ from service.report.words import visible
 NONE = Markup("")
 _SHORT = 12  # rows; a table of so few is not broken over two sheets
 
+# The head of every page that we write: nothing is loaded, nothing runs, and nobody is told where a reader came from.
+HEAD = Markup(
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
+    '<meta name="viewport" content="width=device-width, initial-scale=1">'
+    '<meta name="color-scheme" content="light dark">'
+    '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">'
+    "<title>{title}</title><style>{style}</style></head>\n"
+)
+
 
 def said(text: str) -> Markup:
     """Text that somebody else chose: escaped, unseen characters written out, its direction kept to itself."""

@@ -10,18 +10,12 @@ from typing import Any
 
 from markupsafe import Markup
 
-from service.report.parts import joined, paragraph, section
+from service.report.parts import HEAD, joined, paragraph, section
 
 _STYLE = Markup(files("service.report").joinpath("page.css").read_text(encoding="utf-8"))  # noqa: S704 - our own file
 _CHARTS = Markup(files("training.report").joinpath("charts.css").read_text(encoding="utf-8"))  # noqa: S704 - the same
 
-_PAGE = Markup(
-    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-    '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    '<meta name="color-scheme" content="light dark">'
-    '<meta name="referrer" content="no-referrer"><meta name="robots" content="noindex">'
-    "<title>{title}</title><style>{style}</style></head>\n"
+_PAGE = HEAD + Markup(
     '<body><a class="skip" href="#{first}">To the report</a><header>{top}</header>'
     '<nav aria-label="Contents"><ul>{links}</ul></nav><main>{sections}</main><footer>{foot}</footer></body></html>\n'
 )
