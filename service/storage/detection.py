@@ -116,24 +116,33 @@ def _taken(connection: Connection, number: int) -> DetectionRunning:
 
 # --- what there is --------------------------------------------------------------------------------------------------
 
+_STANDING_NOW = (
+    "SELECT campaign, campaign_id, state, origin, created_at, score FROM campaigns WHERE merged_into IS NULL "
+    "ORDER BY campaign_id"
+)
+_STANDING_THEN = (
+    "SELECT c.campaign, c.campaign_id, s.state, c.origin, c.created_at, s.score FROM campaigns c "
+    "JOIN campaign_states s ON s.campaign = c.campaign WHERE s.state <> 'merged' AND s.at = "
+    "(SELECT max(x.at) FROM campaign_states x WHERE x.campaign = c.campaign AND x.at <= :at) ORDER BY c.campaign_id"
+)
 
-def standing(connection: Connection, as_of: int) -> Standing:
+
+def standing(connection: Connection, as_of: int, at: int | None) -> Standing:
     """See ``Store.standing``."""
-    rows = run(
-        connection,
-        "SELECT campaign, campaign_id, state, origin, created_at, score FROM campaigns WHERE merged_into IS NULL "
-        "ORDER BY campaign_id",
-    )
+    rows = run(connection, _STANDING_NOW) if at is None else run(connection, _STANDING_THEN, at=at)
+    then = "left_at = :at" if at is None else "joined_at <= :at AND left_at > :at"
+    open_then = "end_at = :at" if at is None else "start_at <= :at AND end_at > :at"
+    moment = NEVER if at is None else at
     number = np.array([row[0] for row in rows], np.int64)
     order = np.argsort(number)
     sql = (
         f"SELECT campaign, account, member_since, CASE placed_by WHEN 'detect' THEN {PLACED_DETECT} "
         f"WHEN 'analyst' THEN {PLACED_ANALYST} ELSE {PLACED_LABEL} END "
-        f"FROM campaign_members WHERE left_at = {NEVER} ORDER BY campaign, member_since, account"
+        f"FROM campaign_members WHERE {then} ORDER BY campaign, member_since, account"
     )
-    of, account, joined, placed = columns_of(run(connection, sql), 4)
-    sql = f"SELECT campaign, account FROM campaign_bars WHERE end_at = {NEVER} ORDER BY campaign, account"
-    barred_of, barred_account = columns_of(run(connection, sql), 2)
+    of, account, joined, placed = columns_of(run(connection, sql, at=moment), 4)
+    sql = f"SELECT campaign, account FROM campaign_bars WHERE {open_then} ORDER BY campaign, account"
+    barred_of, barred_account = columns_of(run(connection, sql, at=moment), 2)
     kept, place = _places(number, order, of)
     barred_kept, barred_place = _places(number, order, barred_of)
     by = np.argsort(place, kind="stable")

@@ -362,10 +362,13 @@ class Store:
         with snapshot(self.engine) as connection:
             return listing.verdicts(connection, as_of)
 
-    def standing(self, as_of: int) -> Standing:
-        """Campaigns as they stand, but for merged ones, with members and those kept out; for a run as of ``as_of``."""
+    def standing(self, as_of: int, at: int | None = None) -> Standing:
+        """Campaigns, but for merged ones, with members and those kept out; for a run as of ``as_of``.
+
+        ``at`` None: as they stand now, whatever moment the run looks at; else as they stood at that moment.
+        """
         with snapshot(self.engine) as connection:
-            return detection.standing(connection, as_of)
+            return detection.standing(connection, as_of, at)
 
     def begin_detection(self, as_of: int, holder: str, now: int) -> int:
         """Starts a run and returns its number. Raises DetectionRunning where another was heard of within a minute."""

@@ -45,7 +45,7 @@ Step = Callable[[str, int, int], None]
 class Campaigns(Facts, Verdicts, Protocol):
     """What the job reads and writes."""
 
-    def standing(self, as_of: int) -> Standing: ...
+    def standing(self, as_of: int, at: int | None = None) -> Standing: ...
 
     def verdicts(self, as_of: int) -> tuple[Int64s, Int64s]: ...
 
@@ -137,9 +137,11 @@ class Detect:
         say("reading", 0, STEPS)
         observed = self._observe(as_of)
         say("linking", 1, STEPS)
-        standing = self.store.standing(as_of)
-        live = _live(standing, observed.accounts.account)
-        judge = judge_now(self.store, self.judge, standing)
+        # What is found, and how it is judged, follows from what was known then; which campaign it is, and what analysts
+        # have decided, from what stands now: a look at the past makes nothing a second time and undoes no verdict.
+        then, standing = self.store.standing(as_of, as_of), self.store.standing(as_of)
+        live = _live(then, observed.accounts.account)
+        judge = judge_now(self.store, self.judge, then)
         pair_model = None if self._pair_models is None else self._pair_models(as_of)
         found = find(observed.seen, observed.accounts, live, judge, self.seed, pair_model)
         if watch is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -206,6 +207,34 @@ def test_what_is_placed_by_a_split_stays_there(ring: Store) -> None:
     standing = ring.standing(T)
     placed = dict(zip(standing.member_account.tolist(), standing.member_placed.tolist(), strict=True))
     assert placed[hash64("a")] == PLACED_ANALYST
+
+
+def test_campaigns_can_be_read_as_they_stood_at_a_moment(ring: Store) -> None:
+    detect(ring, found_campaign("c-1", ["a", "b", "e"]), found_campaign("c-2", ["f"]), at=T + HOUR)
+    taken = ReviewAsked("c-1", ReviewAction.REFUTE, "ann", "why", account_ids=("a",))
+    ring.review(taken, at=T + 2 * HOUR, two_above=100)
+    ring.review(ReviewAsked("c-1", ReviewAction.CONFIRM, "ann", "why"), at=T + 3 * HOUR, two_above=100)
+    merged = ReviewAsked("c-2", ReviewAction.MERGE, "ann", "why", merge_into="c-1")
+    ring.review(merged, at=T + 4 * HOUR, two_above=100)
+
+    def stood(at: int) -> dict[str, tuple[CampaignState, int]]:
+        then = ring.standing(T, at)
+        sizes = np.bincount(then.member_campaign, minlength=len(then.campaign_id))
+        columns = zip(then.campaign_id, then.state, sizes.tolist(), strict=True)
+        return {name: (state, size) for name, state, size in columns}
+
+    detected, confirmed = CampaignState.DETECTED, CampaignState.CONFIRMED
+    assert stood(T - 1) == {}
+    assert stood(T) == {"c-1": (detected, 4)}
+    assert stood(T + HOUR) == {"c-1": (detected, 3), "c-2": (detected, 1)}
+    assert stood(T + 2 * HOUR) == {"c-1": (detected, 2), "c-2": (detected, 1)}
+    assert stood(T + 3 * HOUR) == {"c-1": (confirmed, 2), "c-2": (detected, 1)}
+    assert stood(T + 4 * HOUR) == {"c-1": (confirmed, 3)}
+    assert ring.standing(T, T + HOUR).barred_account.tolist() == []
+    assert ring.standing(T, T + 2 * HOUR).barred_account.tolist() == [hash64("a")]
+    now, last = ring.standing(T), ring.standing(T, T + 4 * HOUR)
+    for each in fields(now):
+        np.testing.assert_array_equal(getattr(now, each.name), getattr(last, each.name))
 
 
 def test_a_run_that_began_before_a_verdict_writes_after_it(ring: Store) -> None:

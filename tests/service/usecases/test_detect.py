@@ -304,6 +304,30 @@ def test_an_earlier_moment_sees_only_what_was_known_by_then(world: Store) -> Non
     assert (report.accounts, report.exchanges, report.links) == (0, 0, 0)
 
 
+def test_a_look_at_an_earlier_moment_starts_from_the_campaigns_of_then(world: Store) -> None:
+    """On the fourth day rings are found in part: who was joined to one later must not bring it together before."""
+    early = START + 3 * DAY
+    looks: list[Found] = []
+
+    class Seen(Exception):
+        """Enough."""
+
+    def looked(_: Observed, found: Found) -> None:
+        looks.append(found)
+        raise Seen
+
+    def look() -> Found:
+        with pytest.raises(Seen):
+            Detect(world, JUDGE)(as_of=early, holder="here", clock=lambda: T, watch=looked)
+        return looks[-1]
+
+    before = look()
+    detect(world)
+    after = look()
+    np.testing.assert_array_equal(before.group, after.group)
+    np.testing.assert_array_equal(before.score, after.score)
+
+
 def test_clocks_of_the_present_that_run_backwards_do_not_keep_a_run_from_ending(world: Store) -> None:
     ticks = iter(range(T, T - 10_000 * SECOND, -SECOND))
     Detect(world, JUDGE)(as_of=T, holder="here", clock=lambda: next(ticks))
