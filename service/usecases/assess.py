@@ -9,9 +9,10 @@ from hashlib import blake2b
 
 import numpy as np
 
+from service.domain.blocks import NAME_BITS, NONE, PLACES, AssessmentBlock, LinkColumns, job_assessment_id
 from service.domain.codes import code32, hash64_many
 from service.domain.enums import Purpose
-from service.domain.facts import Int64s
+from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.records import Assessment, LinkSummary
 from service.features.campaign import campaign_tie_level
 from service.features.columns import Columns
@@ -40,42 +41,109 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     """
     account = hash64_many([one.account_id for one in asked])
     moments = np.broadcast_to(np.asarray(as_of, np.int64), account.shape).copy()
-    columns = serving.columns(history, account, moments)
-    rows, ruled = serving.matrix(columns), serving.ruled_matrix(columns)
-    scores = serving.scorer.score(rows)
-    decided = serving.decide(scores, rows, ruled)
-    given = _given(serving, decided, columns, history)
-    campaigns = campaigns_of(columns, history)
-    links = link_summaries(columns, serving.kinds, campaigns)
+    said = _said(serving, history, account, moments)
+    links = link_summaries(said.columns, serving.kinds, said.campaigns)
     policy_version = serving.policy.version  # a hash of all its rules: not for every row
-    stored, beside = rows.astype("<f4"), ruled.astype("<f4")
+    stored, named = said.rows.astype("<f4"), _Names(said, serving, policy_version)
+    decided, given = said.decided, said.given
     out: list[Assessment | None] = [None] * len(asked)
-    for i in np.flatnonzero(columns.known).tolist():
-        one, features, at = asked[i], stored[i].tobytes(), int(moments[i])
-        made_from = f"{account[i]}/{at}/{serving.version}/{policy_version}/{campaigns[i]}/".encode()
-        made_from += features + beside[i].tobytes() + (b"" if given.explored_from[i] is None else b"/let through")
+    for i in np.flatnonzero(said.columns.known).tolist():
+        one = asked[i]
+        by_job = one.request_id is None
         out[i] = Assessment(
-            assessment_id=str(uuid.uuid4() if one.request_id is not None else _named(made_from)),
+            assessment_id=job_assessment_id(int(account[i]), named(i)) if by_job else str(uuid.uuid4()),
             account_id=one.account_id,
             account=int(account[i]),
-            assessed_at=at,
+            assessed_at=int(moments[i]),
             purpose=one.purpose,
-            score=float(scores[i]),
+            score=float(said.scores[i]),
             decision=given.decision[i],
             recommended_limit=decided.limit[i],
             model_version=serving.version,
             policy_version=policy_version,
             feature_fingerprint=serving.fingerprint,
-            features=features,
+            features=stored[i].tobytes(),
             links=links[i],
             rules=decided.rules[i],
-            campaign_id=campaigns[i],
+            campaign_id=said.campaigns[i],
             request_id=one.request_id,
             request_content=one.request_content,
             explored_from=given.explored_from[i],
             propensity=given.propensity[i],
         )
     return out
+
+
+def assess_many(serving: Serving, history: History, account_ids: Sequence[str], as_of: int) -> AssessmentBlock:
+    """What a job says at ``as_of`` of those of the history's accounts whose signup is known by then.
+
+    ``account_ids`` are the ids of ``history.account``. The same as ``assess`` says of each, as columns.
+    """
+    moments = np.full(len(history.account), as_of, np.int64)
+    said = _said(serving, history, history.account, moments)
+    kept = np.flatnonzero(said.columns.known)
+    policy_version = serving.policy.version
+    named = _Names(said, serving, policy_version)
+    rows = kept.tolist()
+    explored, propensity = said.given.explored_from, said.given.propensity
+    return AssessmentBlock(
+        account=history.account[kept],
+        account_id=[account_ids[i] for i in rows],
+        name=np.array([named(i) for i in rows], np.int64),
+        assessed_at=as_of,
+        purpose=Purpose.PERIODIC,
+        model_version=serving.version,
+        policy_version=policy_version,
+        feature_fingerprint=serving.fingerprint,
+        score=said.scores[kept],
+        decision=np.array([PLACES[said.given.decision[i]] for i in rows], np.int8),
+        limit=[said.decided.limit[i] for i in rows],
+        rules=[said.decided.rules[i] for i in rows],
+        campaign=[said.campaigns[i] for i in rows],
+        explored_from=np.array([NONE if (was := explored[i]) is None else PLACES[was] for i in rows], np.int8),
+        propensity=np.array([propensity[i] for i in rows], np.float64),
+        features=said.rows[kept],
+        links=_link_columns(said.columns, serving.kinds, kept),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a model and its policy say of n accounts; row i is that of the i-th."""
+
+    columns: Columns
+    rows: Float32s
+    ruled: Float32s
+    scores: Float64s
+    decided: Decided
+    given: Given
+    campaigns: list[str | None]
+
+
+def _said(serving: Serving, history: History, account: Int64s, moments: Int64s) -> _Said:
+    columns = serving.columns(history, account, moments)
+    rows, ruled = serving.matrix(columns), serving.ruled_matrix(columns)
+    scores = serving.scorer.score(rows)
+    decided = serving.decide(scores, rows, ruled)
+    given = _given(serving, decided, columns, history)
+    return _Said(columns, rows, ruled, scores, decided, given, campaigns_of(columns, history))
+
+
+class _Names:
+    """Of each row a hash of what its assessment was made from, which with the account makes a job's id."""
+
+    def __init__(self, said: _Said, serving: Serving, policy_version: str) -> None:
+        self._said = said
+        self._by = f"{serving.version}/{policy_version}/"
+        self._content = np.concatenate([said.rows, said.ruled], axis=1).astype("<f4").tobytes()
+        self._width = 4 * (said.rows.shape[1] + said.ruled.shape[1])
+
+    def __call__(self, row: int) -> int:
+        """Below 2**58."""
+        campaign, explored = self._said.campaigns[row], self._said.given.explored_from[row]
+        made_from = f"{self._said.columns.as_of[row]}/{self._by}{campaign or ''}/{explored or ''}/".encode()
+        made_from += self._content[row * self._width : (row + 1) * self._width]
+        return int.from_bytes(blake2b(made_from, digest_size=8).digest(), "little") >> (64 - NAME_BITS)
 
 
 def _given(serving: Serving, decided: Decided, columns: Columns, history: History) -> Given:
@@ -88,10 +156,6 @@ def _given(serving: Serving, decided: Decided, columns: Columns, history: Histor
         fraud = standing_verdict(history.spans, columns.account, columns.as_of)[:, 0] == 1
         may &= ~fraud & (columns.campaign("confirmed") != 1)
     return let_through(serving.exploration, decided.decision, columns.account, may)
-
-
-def _named(content: bytes) -> uuid.UUID:
-    return uuid.UUID(bytes=blake2b(content, digest_size=16).digest(), version=5)
 
 
 def campaigns_of(columns: Columns, history: History) -> list[str | None]:
@@ -109,12 +173,27 @@ def link_summaries(
     columns: Columns, kinds: Sequence[str], campaigns: Sequence[str | None]
 ) -> list[tuple[LinkSummary, ...]]:
     """For each account, the kinds of key that it shares with others, in the order of ``kinds``."""
-    linked = np.stack([columns.shared(kind, "others_life") for kind in kinds], axis=1)
-    confirmed = np.stack([columns.shared(kind, "fraud") for kind in kinds], axis=1)
-    ties = set(zip(columns.campaigns.tied_probe.tolist(), columns.campaigns.tied_kind.tolist(), strict=True))
-    codes = [code32(kind) for kind in kinds]
+    found = _link_columns(columns, kinds, np.arange(len(columns)))
     out: list[list[LinkSummary]] = [[] for _ in range(len(columns))]
-    for row, kind in np.argwhere((linked > 0) | (confirmed > 0)).tolist():
-        campaign = campaigns[row] if (row, codes[kind]) in ties else None
-        out[row].append(LinkSummary(kinds[kind], int(linked[row, kind]), int(confirmed[row, kind]), campaign))
-    return [tuple(found) for found in out]
+    each = zip(*(getattr(found, name).tolist() for name in ("row", "kind", "linked", "confirmed", "tied")), strict=True)
+    for row, kind, linked, confirmed, tied in each:
+        out[row].append(LinkSummary(kinds[kind], linked, confirmed, campaigns[row] if tied else None))
+    return [tuple(summaries) for summaries in out]
+
+
+def _link_columns(columns: Columns, kinds: Sequence[str], kept: Int64s) -> LinkColumns:
+    """The same for the rows ``kept``, ascending, as columns; a row's number is its place among those."""
+    linked = np.stack([columns.shared(kind, "others_life") for kind in kinds], axis=1)[kept]
+    confirmed = np.stack([columns.shared(kind, "fraud") for kind in kinds], axis=1)[kept]
+    row, kind = np.nonzero((linked > 0) | (confirmed > 0))
+    ties = columns.campaigns
+    pairs = (ties.tied_probe << 32) + ties.tied_kind
+    mine = (kept[row] << 32) + np.array([code32(each) for each in kinds], np.int64)[kind]
+    return LinkColumns(
+        kinds=tuple(kinds),
+        row=row.astype(np.int64),
+        kind=kind.astype(np.int8),
+        linked=linked[row, kind].astype(np.int16),
+        confirmed=confirmed[row, kind].astype(np.int16),
+        tied=np.isin(mine, pairs) if len(pairs) else np.zeros(len(mine), np.bool_),
+    )
