@@ -1,8 +1,10 @@
 """Raw exchanges in Parquet files below one folder (any fsspec URL), and which event ids they hold.
 
 A file is written beside its place, synced, renamed, and counts from the moment its row is in ``segments``; one without
-a row is an orphan of a crash, which ``clean`` removes. Rows are sorted by day and event id, one row group or more a
-day, so that asking for ids reads two columns of the days in question.
+a row is an orphan of a crash, which ``clean`` removes. Rows are grouped by day, one row group or more a day, so that
+asking for ids reads two columns of the days in question; within a day they stand as they came, which is mostly in the
+order of time. Sorted by event id, which is as good as at random, a file took twice as long to write and a sixth more
+room.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ SCHEMA = pa.schema(
     + [("status", pa.int8()), ("hosted", pa.int8()), ("account_id", pa.string())]
 )
 _REPEATING = ["account", "account_id", "ip", "ip_net", "client", "model", "template", "status", "hosted"]
+_RISING = dict.fromkeys(("happened", "learned"), "DELTA_BINARY_PACKED")
+# Hashes that hardly repeat are as good as random: nothing makes them smaller.
+_COMPRESSION = {name: "NONE" if name in {"event", "content", "simhash", *_RISING} else "ZSTD" for name in SCHEMA.names}
 REMEMBERED_IDS = 16_000_000  # 16 bytes each
 
 
@@ -108,13 +113,16 @@ class Segments:
     def stage(self, tables: Sequence[pa.Table]) -> Segment:
         """Writes a durable file that nobody knows of yet."""
         table = pa.concat_tables(tables)
-        happened, event = table["happened"].to_numpy(), table["event"].to_numpy()
+        happened = table["happened"].to_numpy()
         day = happened // DAY
-        order = np.lexsort((event, day))
-        table, day = table.take(pa.array(order)), day[order]
+        if (day[1:] < day[:-1]).any():
+            order = np.argsort(day, kind="stable")
+            table, day = table.take(pa.array(order)), day[order]
         starts = np.flatnonzero(np.concatenate([[True], day[1:] != day[:-1]]))
         sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(sink, SCHEMA, compression="zstd", use_dictionary=_REPEATING) as writer:
+        with pq.ParquetWriter(
+            sink, SCHEMA, compression=_COMPRESSION, use_dictionary=_REPEATING, column_encoding=_RISING
+        ) as writer:
             for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(day)], strict=True):
                 writer.write_table(table.slice(low, high - low))
         data = sink.getvalue()

@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from service.domain.codes import hash64
@@ -25,15 +26,16 @@ def listed(store: Store) -> list[Segment]:
         return store.segments.listed(connection)
 
 
-def test_live_exchanges_move_into_a_segment_sorted_by_day_and_id(store: Store, tmp_path: Path) -> None:
+def test_live_exchanges_move_into_a_segment_whose_days_are_apart(store: Store, tmp_path: Path) -> None:
     for day in (2, 0, 1):
         store.write([arrival(LATER, usage=usage("a", [f"u{day}-{i}" for i in range(50)], START + day * DAY))])
     assert store.flush_usage_log() == 150
     (segment,) = listed(store)
     table = store.segments.read(segment)
     assert table.schema == SCHEMA
-    days, ids = table["happened"].to_numpy() // DAY, table["event"].to_numpy()
-    assert (np.lexsort((ids, days)) == np.arange(150)).all()
+    assert (table["happened"].to_numpy() // DAY).tolist() == [START // DAY + day for day in range(3) for _ in range(50)]
+    with pq.ParquetFile(tmp_path / "segments" / segment.path) as file:
+        assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [50, 50, 50]
     assert set(table["learned"].to_numpy().tolist()) == {LATER}
     data = (tmp_path / "segments" / segment.path).read_bytes()
     assert hashlib.sha256(data).hexdigest() == segment.sha256
