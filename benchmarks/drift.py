@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks.training import Quiet, held_out, learned
 from service.app import App
-from service.commands.serve import DRIFT_EVERY_S
+from service.commands.drift import DRIFT_EVERY_S
 from service.domain.facts import Float64s
 from service.domain.time import DAY, HOUR
 from service.model.scorer import Scorer

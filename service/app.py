@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -62,13 +63,16 @@ class App:
 
     @classmethod
     @contextmanager
-    def open(cls, settings: Settings, *, upgrade: bool) -> Iterator[App]:
-        """The product on ``settings.database_url``; raises DatabaseProblem where that cannot be used as it is."""
+    def open(cls, settings: Settings, *, upgrade: bool, serving: bool = False) -> Iterator[App]:
+        """The product on ``settings.database_url``; raises DatabaseProblem where that cannot be used as it is.
+
+        ``serving``: it answers many calls at once, and must not grow with the database.
+        """
         from service.storage.store import open_store
 
         if upgrade and settings.database_url == DEFAULT_DATABASE:
             settings.home().mkdir(parents=True, exist_ok=True)
-        store = open_store(settings.database_url, segments=settings.segments_url, upgrading=upgrade)
+        store = open_store(settings.database_url, segments=settings.segments_url, upgrading=upgrade, serving=serving)
         app = cls(settings, store)
         try:
             yield app
@@ -144,8 +148,10 @@ class App:
                         "there is no model: nothing was promoted, GATEHOUSE_STARTER_MODEL is not set, and training is "
                         "not installed here; run `gatehouse train` where it is, or set GATEHOUSE_STARTER_MODEL"
                     )
-                log.info("starter_training_started", why="no model was promoted yet")
-                train(directory)
+                with _one_at_a_time(directory):
+                    if not directory.is_dir():  # another worker may have trained it meanwhile
+                        log.info("starter_training_started", why="no model was promoted yet")
+                        train(directory)
         if not directory.is_dir():
             raise ArtefactProblem(f"GATEHOUSE_STARTER_MODEL names {directory}, which is not a model directory")
         record = adopt_starter(self.store, directory, now=micros(datetime.now(UTC)))
@@ -304,6 +310,15 @@ def open_tables(settings: Settings) -> AddressTables:
     from service.signals.reference.tables import AddressTables
 
     return AddressTables(settings.ip_country_mmdb, settings.ip_asn_mmdb)
+
+
+@contextmanager
+def _one_at_a_time(directory: Path) -> Iterator[None]:
+    """Keeps other processes of this machine from making ``directory`` at the same time; released however one ends."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with directory.with_name(f".{directory.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _starter_trainer() -> TrainStarter | None:

@@ -17,8 +17,11 @@ def _dumps(event: Any, **_: Any) -> str:
     return orjson.dumps(event, default=str).decode()
 
 
-def configure(level: str = "info", stream: TextIO | None = None) -> None:
-    """Sets structlog up for this process; libraries that use ``logging`` come out in the same form."""
+def configure(level: str = "info", stream: TextIO | None = None, *, worker: int | None = None) -> None:
+    """Sets structlog up for this process; libraries that use ``logging`` come out in the same form.
+
+    ``worker``: which of several processes that write to the same place this is; None: there is one.
+    """
     number = logging.getLevelNamesMapping()[level.upper()]
     out = stream or sys.stderr
     shared: list[structlog.typing.Processor] = [
@@ -28,6 +31,8 @@ def configure(level: str = "info", stream: TextIO | None = None) -> None:
         structlog.processors.StackInfoRenderer(),
         _TRACEBACKS,
     ]
+    if worker is not None:
+        shared.append(lambda _logger, _name, event: {**event, "worker": worker})
     render = structlog.processors.JSONRenderer(serializer=_dumps)
     structlog.configure(
         processors=[*shared, render],

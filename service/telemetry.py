@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 MOST_FEATURES = 10  # with a figure of their own
@@ -78,6 +79,51 @@ class Telemetry:
         """Shows the figures over HTTP from a thread of its own; the port, where 0 was asked for."""
         server, _ = start_http_server(port, host, self.registry)
         return int(server.server_port)
+
+
+class WorkersTelemetry:
+    """The figures of several workers on one address, each with the label ``worker``.
+
+    They are not added up: a worker that begins again begins at zero, which a rate understands of one and not of a sum.
+    """
+
+    def __init__(
+        self, ready: Callable[[], int], restarts: Callable[[], int], shown: Callable[[], Mapping[int, str]]
+    ) -> None:
+        """How many workers can answer, how often one was started again, and what each of them shows, by number."""
+        self.registry = CollectorRegistry()
+        self.registry.register(_Workers(ready, restarts, shown))
+
+    def serve(self, host: str, port: int) -> int:
+        """As ``Telemetry.serve``."""
+        server, _ = start_http_server(port, host, self.registry)
+        return int(server.server_port)
+
+
+class _Workers(Collector):
+    """Asks every worker when somebody asks."""
+
+    def __init__(
+        self, ready: Callable[[], int], restarts: Callable[[], int], shown: Callable[[], Mapping[int, str]]
+    ) -> None:
+        self._ready, self._restarts, self._shown = ready, restarts, shown
+
+    def describe(self) -> list[Metric]:
+        """Nothing beforehand: no worker is there yet."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """Every family once, with the samples of all workers."""
+        yield GaugeMetricFamily("gatehouse_workers_ready", "Processes that can answer", self._ready())
+        yield CounterMetricFamily("gatehouse_worker_restarts", "Processes started again", self._restarts())
+        families: dict[str, Metric] = {}
+        for number, text in self._shown().items():
+            for family in text_string_to_metric_families(text):
+                whole = families.setdefault(family.name, Metric(family.name, family.documentation, family.type))
+                whole.samples += [
+                    sample._replace(labels={**sample.labels, "worker": str(number)}) for sample in family.samples
+                ]
+        yield from families.values()
 
 
 class _ShadowCounts(Collector):

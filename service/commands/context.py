@@ -36,9 +36,12 @@ class Run:
     as_json: bool
 
     @contextmanager
-    def app(self, *, upgrade: bool = True) -> Iterator[App]:
-        """The wired product on this run's database; ``upgrade``: bring an older schema up to date first."""
-        with App.open(self.settings, upgrade=upgrade) as app:
+    def app(self, *, upgrade: bool = True, serving: bool = False) -> Iterator[App]:
+        """The wired product on this run's database; ``upgrade``: bring an older schema up to date first.
+
+        ``serving``: for many calls at once, see ``App.open``.
+        """
+        with App.open(self.settings, upgrade=upgrade, serving=serving) as app:
             yield app
 
     def make_default_home(self) -> None:

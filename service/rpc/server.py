@@ -51,6 +51,7 @@ class Limits:
     max_streams: int = 32  # streams at a time, each with two threads of its own
     max_message_bytes: int = 4 * 1024 * 1024
     default_timeout_s: float = 10.0  # for calls without a deadline
+    share_port: bool = False  # with other workers of ours, who listen on the same one
 
 
 class GatehouseServer:
@@ -131,7 +132,8 @@ def _requests() -> Iterator[tuple[str, type[Message]]]:
 
 def _options(limits: Limits) -> list[tuple[str, int]]:
     return [
-        ("grpc.so_reuseport", 0),  # a second server on the same port must fail, not share its calls
+        # Unless they are one server's workers, a second one on the same port must fail, not share its calls.
+        ("grpc.so_reuseport", int(limits.share_port)),
         ("grpc.max_receive_message_length", limits.max_message_bytes),
         ("grpc.keepalive_time_ms", 60_000),
         ("grpc.keepalive_timeout_ms", 20_000),

@@ -66,13 +66,14 @@ from service.storage.sql import Int64s
 from service.tiles.history import History
 
 
-def open_store(url: str, *, segments: str | None = None, upgrading: bool = False) -> Store:
+def open_store(url: str, *, segments: str | None = None, upgrading: bool = False, serving: bool = False) -> Store:
     """The store behind ``url``; ``segments`` is the fsspec URL of raw usage, by default beside the database.
 
-    ``upgrading`` creates or upgrades the schema first. Raises DatabaseProblem where the database cannot be used.
+    ``upgrading`` creates or upgrades the schema first; ``serving`` as in ``open_database``. Raises
+    DatabaseProblem where the database cannot be used.
     """
     with ExitStack() as on_failure:
-        engine = open_database(url)
+        engine = open_database(url, serving=serving)
         on_failure.callback(engine.dispose)
         if upgrading:
             upgrade(engine)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service.domain.errors import UsageError
-from service.report.indicators import CONTENT_TYPE, stix_bundle
 from service.usecases.campaigns import CampaignReads, GetCampaign, key_hash
 
 COLUMNS = ("key_type", "key_hash", "text")
@@ -34,6 +33,9 @@ class ExportIndicators:
 
     def __call__(self, campaign_id: str, *, now: int) -> Indicators:
         """The campaign's indicators. Raises UnknownCampaign, and UsageError where the file of texts is not one."""
+        # Not at the top: stix2 brings 370 modules, 22 MiB, and a server that never exports needs none of them.
+        from service.report.indicators import CONTENT_TYPE, stix_bundle  # noqa: PLC0415
+
         found = GetCampaign(self.reads)(campaign_id)
         key_text = hashed if self.key_texts is None else read_key_texts(self.key_texts)
         data = stix_bundle(found.record, found.evidence, made_at=now, key_text=key_text)

@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.telemetry import MOST_FEATURES, DriftFigures, Stability, Telemetry
+from service.telemetry import MOST_FEATURES, DriftFigures, Stability, Telemetry, WorkersTelemetry
 
 
 def shown(telemetry: Telemetry) -> dict[tuple[str, ...], float]:
@@ -52,6 +52,28 @@ def test_however_many_features_there_are_a_few_have_a_series_and_those_of_before
     features = {labels[1] for labels in found if labels[0] == "gatehouse_feature_stability"}
     assert features == {f"feature_2_{i}" for i in range(MOST_FEATURES)}
     assert len(found) == 2 * MOST_FEATURES + 8
+
+
+def test_what_workers_show_comes_together_unchanged_but_for_whose_it_is() -> None:
+    workers = [Telemetry(), Telemetry()]
+    for number, worker in enumerate(workers):
+        for _ in range(number + 2):
+            worker.rpc_started("/a/b")
+            worker.rpc_finished("/a/b", "OK", 0.02)
+    workers[0].show_drift(figures("plan"))
+    texts = {number: generate_latest(worker.registry).decode() for number, worker in enumerate(workers)}
+    whole = generate_latest(WorkersTelemetry(lambda: 2, lambda: 5, lambda: texts).registry).decode()
+    lines = [line for line in whole.splitlines() if "_created" not in line]
+    assert len([line for line in lines if line.startswith("# TYPE gatehouse_rpc_seconds ")]) == 1
+    assert 'gatehouse_rpc_ended_total{code="OK",method="/a/b",worker="0"} 2.0' in lines
+    assert 'gatehouse_rpc_ended_total{code="OK",method="/a/b",worker="1"} 3.0' in lines
+    assert 'gatehouse_rpc_seconds_bucket{le="0.025",method="/a/b",worker="1"} 3.0' in lines
+    assert 'gatehouse_drift_rows{worker="0"} 1800.0' in lines
+    assert not [line for line in lines if line.startswith("gatehouse_drift") and 'worker="1"' in line]
+    assert "gatehouse_workers_ready 2.0" in lines
+    assert "gatehouse_worker_restarts_total 5.0" in lines
+    each = sum(len(re.findall(r"^gatehouse", text, re.MULTILINE)) for text in texts.values())
+    assert len(re.findall(r"^gatehouse", whole, re.MULTILINE)) == each + 2
 
 
 def test_alerts_ask_for_figures_that_there_are() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from service.domain.errors import DatabaseProblem
 from service.storage import database
+from service.storage.database import open_database
 from service.storage.schema import ensure, upgrade
 from service.storage.store import Store, open_store
 from tests.service.storage.factories import START, arrival, signup
@@ -26,6 +27,18 @@ from tests.service.storage.factories import START, arrival, signup
 def test_a_url_of_another_kind_is_refused_with_those_that_work(url: str, says: str) -> None:
     with pytest.raises(DatabaseProblem, match=says):
         open_store(url)
+
+
+def test_a_servers_connections_hold_little_however_large_the_database_is(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/gatehouse.db"
+    held = {}
+    for serving in (False, True):
+        with open_database(url, serving=serving).connect() as connection:
+            pages = connection.exec_driver_sql("PRAGMA cache_size").scalar_one()
+            mapped = connection.exec_driver_sql("PRAGMA mmap_size").scalar_one()
+        held[serving] = (-1024 * pages + mapped) // 2**20
+        connection.engine.dispose()
+    assert held[True] <= 16 < held[False]
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

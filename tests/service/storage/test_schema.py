@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine
 
 from service.domain.campaigns import CampaignState
@@ -18,8 +20,8 @@ from service.domain.codes import hash64
 from service.domain.enums import Verdict
 from service.domain.errors import DatabaseProblem
 from service.domain.raw import Label
-from service.storage.database import opened
-from service.storage.schema import SchemaState, _config, check, ensure, upgrade
+from service.storage.database import opened, writing
+from service.storage.schema import SchemaState, _config, check, ensure, known_revisions, upgrade
 from service.storage.store import open_store
 from service.storage.tables import metadata
 
@@ -36,6 +38,24 @@ def test_an_empty_database_is_upgraded_once(engine: Engine) -> None:
     assert check(engine) is SchemaState.OK
     assert not upgrade(engine)
     ensure(engine)
+    engine.dispose()
+
+
+def test_the_revisions_known_by_file_are_those_that_alembic_walks(engine: Engine) -> None:
+    scripts = ScriptDirectory.from_config(_config())
+    walked = [script.revision for script in scripts.walk_revisions()][::-1]
+    assert known_revisions() == walked
+    assert scripts.get_current_head() == walked[-1]
+    engine.dispose()
+
+
+def test_a_schema_that_is_up_to_date_is_found_so_while_somebody_writes(engine: Engine) -> None:
+    upgrade(engine)
+    with writing(engine) as other:
+        other.exec_driver_sql("DELETE FROM names")
+        began = time.monotonic()
+        assert not upgrade(engine)
+        assert time.monotonic() - began < 10  # the lock is waited for for 30 s
     engine.dispose()
 
 

@@ -1,0 +1,132 @@
+"""One process that answers calls: the only one, or a worker beside others."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import click
+import structlog
+
+from service import log as logs
+from service.app import App
+from service.commands.context import Run, now
+from service.commands.listening import metrics_address
+from service.domain.errors import GatehouseError
+from service.rpc.server import GatehouseServer, Limits
+from service.telemetry import Telemetry
+
+log = structlog.get_logger(__name__)
+
+
+def serve_alone(run: Run, listen: str, metrics_listen: str | None) -> None:
+    """Answers calls on ``listen`` until SIGTERM or SIGINT; says when it is ready.
+
+    It listens before it can answer, so that its health can say so. Raises UsageError where an address cannot be had.
+    """
+    telemetry = Telemetry()
+    stopping = _stopped_by_signals()
+    metrics = metrics_address(telemetry.serve, metrics_listen)
+    with run.app(serving=True) as app:
+        telemetry.watch_shadow(app.shadow.counts)
+        server = GatehouseServer(listen, app.use_cases(), telemetry, now, _limits(run))
+        try:
+            server.start()
+            app.load_model()
+            _answer(app, server, telemetry, stopping, metrics, chores=True)
+        finally:
+            stopping.set()
+            server.drain(run.settings.drain_s)
+
+
+def serve_as_worker(run: Run, listen: str, number: int) -> None:
+    """Answers calls that the kernel deals to this process, one of several on the same port, until its parent says stop.
+
+    It listens once it can answer: until then the others take what comes. Its metrics are on a port of its own, which
+    the parent reads from its line ``ready``; number 0 does the chores for all. Where the parent is gone, it ends.
+    """
+    logs.configure(run.settings.log_level, worker=number)
+    telemetry = Telemetry()
+    stopping = _stopped_by_signals()
+    threading.Thread(target=_outlive_no_parent, args=(stopping,), name="parent", daemon=True).start()
+    with run.app(serving=True) as app:
+        telemetry.watch_shadow(app.shadow.counts)
+        use_cases = app.use_cases()
+        app.load_model()
+        if stopping.is_set():
+            return
+        server = GatehouseServer(listen, use_cases, telemetry, now, _limits(run, share_port=True))
+        try:
+            server.start()
+            metrics = metrics_address(telemetry.serve, "127.0.0.1:0")
+            _answer(app, server, telemetry, stopping, metrics, chores=number == 0)
+        finally:
+            stopping.set()
+            server.drain(run.settings.drain_s)
+
+
+def _answer(
+    app: App, server: GatehouseServer, telemetry: Telemetry, stopping: threading.Event, metrics: str, *, chores: bool
+) -> None:
+    """Follows the registry, says that it is ready, and waits for the end; ``chores``: looks after the database, too."""
+    threading.Thread(target=_follow, args=(app, server, stopping, chores), name="follow", daemon=True).start()
+    if chores:
+        threading.Thread(target=_watch_drift, args=(app, telemetry, stopping), name="drift", daemon=True).start()
+    server.set_ready(ready=True)
+    click.echo(f"ready grpc={server.address} metrics={metrics} console=none")
+    sys.stdout.flush()
+    stopping.wait()
+
+
+def _watch_drift(app: App, telemetry: Telemetry, stopping: threading.Event) -> None:
+    # Here, for it takes 0.1 s and 27 MiB: nobody waits for it to be ready, and workers without chores never need it.
+    from service.commands.drift import watch_drift  # noqa: PLC0415
+
+    watch_drift(app, telemetry, stopping)
+
+
+def _stopped_by_signals() -> threading.Event:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    return stopping
+
+
+def _outlive_no_parent(stopping: threading.Event) -> None:
+    """Waits for the end of standard input, which the parent holds open as long as it lives, however it ends."""
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    if not stopping.is_set():
+        log.warning("parent_gone", why="the process that started this worker has ended")
+    stopping.set()
+
+
+def _limits(run: Run, *, share_port: bool = False) -> Limits:
+    return Limits(
+        threads=run.settings.threads,
+        max_concurrent=run.settings.max_concurrent,
+        default_timeout_s=run.settings.default_deadline_s,
+        share_port=share_port,
+    )
+
+
+def _follow(app: App, server: GatehouseServer, stopping: threading.Event, chores: bool) -> None:  # noqa: FBT001
+    """Switches to a model as soon as it is promoted, and lets health say whether the database answers."""
+    healthy = True
+    while not stopping.wait(app.settings.model_poll_s):
+        try:
+            app.models.refresh()
+            app.store.ping()
+            if chores:
+                app.maintain(now())
+        except GatehouseError as error:
+            if healthy:
+                log.error("service_not_ready", why=str(error))  # noqa: TRY400  said whole
+            healthy = False
+        else:
+            if not healthy:
+                log.info("service_ready_again")
+            healthy = True
+        server.set_ready(ready=healthy)
