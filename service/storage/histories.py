@@ -33,8 +33,8 @@ class Links(Protocol):
         """Keys of the chunk's accounts."""
         ...
 
-    def on(self, keys: Int64s) -> KeyRows:
-        """Everybody on these keys."""
+    def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyRows, KeyRows]:
+        """Everybody on these keys, and those of them who have a span."""
         ...
 
 
@@ -96,14 +96,14 @@ def _read(
     said = signal_rows(
         run(connection, f"SELECT account, name, happened_at, learned_at, value FROM signals WHERE {where}", **values)
     )
-    used = run(connection, f"SELECT account, layout, tiles FROM usage_tiles WHERE {where}", **values)
+    # in order of time, as a bulk import leaves them in several parts: what is in order need not be sorted by tile
+    weeks = f"SELECT account, layout, tiles FROM usage_tiles WHERE {where} ORDER BY account, last_hour"
+    used = run(connection, weeks, **values)
     of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
     usage, payments = merged(used, of), payment_history(paid, of)
     own = links.own(chunk)
     keys = np.unique(own.key)
-    sharing = links.on(keys)
-    under = np.isin(sharing.account, spans.account)
-    marked = KeyRows(sharing.key[under], sharing.account[under], sharing.learned[under])
+    sharing, marked = links.on(keys, spans)
     told = np.isin(spans.account, marked.account) | chunk.has(spans.account)
     return History(
         **signed_up(chunk.accounts, found, of),
@@ -151,16 +151,31 @@ class _Held:
             at += len(block)
         self.account, self.key, self.learned = table[0], table[2], table[3]
         self.kind: Int32s = table[1].astype(np.int32)
-        by = np.argsort(self.key, kind="stable")
+        # each key's rows in the order in which the fold asks for them: a hub's would be sorted by every chunk else
+        by = np.lexsort((self.learned, self.key))
         self.by_key = KeyRows(self.key[by], self.account[by], self.learned[by])
+        self._marked: tuple[VerdictSpans, KeyRows] | None = None  # of the spans that were asked about last
 
     def own(self, chunk: _Chunk) -> OwnLinks:
         rows = _ranges(self.account, chunk.accounts)
         return OwnLinks(self.account[rows], self.kind[rows], self.key[rows], self.learned[rows])
 
-    def on(self, keys: Int64s) -> KeyRows:
-        rows = _ranges(self.by_key.key, keys)
-        return KeyRows(self.by_key.key[rows], self.by_key.account[rows], self.by_key.learned[rows])
+    def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyRows, KeyRows]:
+        marked = self._marked
+        if marked is None or marked[0] is not spans:
+            self._marked = marked = spans, _under(self.by_key, spans)
+        return _on(self.by_key, keys), _on(marked[1], keys)
+
+
+def _on(by_key: KeyRows, keys: Int64s) -> KeyRows:
+    rows = _ranges(by_key.key, keys)
+    return KeyRows(by_key.key[rows], by_key.account[rows], by_key.learned[rows])
+
+
+def _under(rows: KeyRows, spans: VerdictSpans) -> KeyRows:
+    """Rows whose account has a span."""
+    under = np.isin(rows.account, spans.account)
+    return KeyRows(rows.key[under], rows.account[under], rows.learned[under])
 
 
 def _ranges(ascending: Int64s, values: Int64s) -> Int64s:
@@ -185,7 +200,7 @@ class _Asked:
         mine = chunk.has(account)
         return OwnLinks(account[mine], kind[mine].astype(np.int32), key[mine], learned[mine])
 
-    def on(self, keys: Int64s) -> KeyRows:
+    def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyRows, KeyRows]:
         hubs = [key for key in keys.tolist() if key in self._hubs]
         parts = [(np.full(len(self._hubs[key][0]), key), *self._hubs[key]) for key in hubs]
         asked = np.setdiff1d(keys, np.array(hubs, np.int64), assume_unique=True)
@@ -197,7 +212,7 @@ class _Asked:
         none = np.empty(0, np.int64)
         rows = KeyRows(*(np.concatenate([none, *(part[column] for part in parts)]) for column in range(3)))
         self._keep(rows, asked)
-        return rows
+        return rows, _under(rows, spans)
 
     def _keep(self, rows: KeyRows, asked: Int64s) -> None:
         key, count = np.unique(rows.key, return_counts=True)

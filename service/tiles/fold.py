@@ -72,17 +72,23 @@ class Folded:
 def search(values: Int64s, low: Int64s, high: Int64s, target: Int64s) -> Int64s:
     """For each probe the first index in [low, high) whose value is greater than its target, else high.
 
-    ``values`` ascends within each [low, high). Vectorised bisection: as many rounds as the longest range has bits.
+    ``values`` ascends within each [low, high). Vectorised bisection; a probe takes part for as many rounds as its own
+    range has bits, so that the few on a key that thousands share do not cost all others as many.
     """
-    low, high = low.copy(), high.copy()
-    open_ = low < high
-    while open_.any():
+    out = low.copy()
+    open_ = np.flatnonzero(low < high)
+    low, high, target = low[open_], high[open_], target[open_]
+    while len(open_):
         middle = (low + high) >> 1
-        right = open_ & (values[np.where(open_, middle, 0)] <= target)
+        right = values[middle] <= target
         low = np.where(right, middle + 1, low)
-        high = np.where(open_ & ~right, middle, high)
-        open_ = low < high
-    return low
+        high = np.where(right, high, middle)
+        going = low < high
+        if not going.all():
+            done = ~going
+            out[open_[done]] = low[done]
+            open_, low, high, target = open_[going], low[going], high[going], target[going]
+    return out
 
 
 def expand(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[Int64s, Int64s]:
@@ -94,14 +100,19 @@ def expand(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[Int64s, Int64
 
 
 def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s], end: Int64s) -> Folded:
-    """Folds, for each probe i and window w, the tiles of ``account[i]`` with ``start[w][i] < time <= end[i]``."""
+    """Folds, for each probe i and window w, the tiles of ``account[i]`` with ``start[w][i] < time <= end[i]``.
+
+    Windows are in order of length, the shortest first.
+    """
     if len(tiles) == 0:  # every new signup: nothing to search, and twenty small operations saved
         nothing = {kind: np.full((len(account), len(group)), _NEUTRAL[kind], np.int64) for kind, group in plan.groups}
         return Folded(plan, dict.fromkeys(start, nothing))
     first = np.searchsorted(tiles.account, account, "left")
     after = np.searchsorted(tiles.account, account, "right")
     stop = search(tiles.time, first, after, end)
-    begin = {window: search(tiles.time, first, after, at) for window, at in start.items()}
+    begin, low = {}, first
+    for window, at in reversed(start.items()):  # a window begins no earlier than the next longer one
+        low = begin[window] = search(tiles.time, low, stop, at)
     values: dict[str, dict[Merge, Int64s]] = {window: {} for window in start}
     for kind, group in plan.groups:
         rows = np.empty((len(tiles), len(group)), np.int64)
@@ -111,7 +122,7 @@ def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s]
             running = np.zeros((len(tiles) + 1, len(group)), np.int64)
             np.cumsum(rows, axis=0, out=running[1:])
             for window, low in begin.items():
-                values[window][kind] = running[stop] - running[np.minimum(low, stop)]
+                values[window][kind] = running[stop] - running[low]
         else:
             for window, low in begin.items():
                 values[window][kind] = _reduce(kind, rows, low, stop)

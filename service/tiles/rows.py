@@ -62,9 +62,10 @@ def merge(columns: Sequence[TileColumn], account: Int64s, time: Int64s, values: 
     """The tiles of rows in any order: rows of one (account, time) become one. ``values`` has shape (n, columns)."""
     if len(account) == 0:
         return Tiles.empty(columns)
-    if len(account) > 1:
-        order = np.lexsort((time, account))
-        account, time, values = account[order], time[order], values[order]
+    if _in_order(account, time):  # as storage has them where nothing came live: then there is nothing to merge, either
+        return Tiles(account, time, np.ascontiguousarray(values))
+    order = np.lexsort((time, account))
+    account, time, values = account[order], time[order], values[order]
     new = np.empty(len(account), bool)
     new[0] = True
     np.not_equal(account[1:], account[:-1], out=new[1:])
@@ -78,6 +79,12 @@ def merge(columns: Sequence[TileColumn], account: Int64s, time: Int64s, values: 
         if which:
             merged[:, which] = kind.ufunc.reduceat(values[:, which], starts, axis=0)
     return Tiles(account[starts], time[starts], merged)
+
+
+def _in_order(account: Int64s, time: Int64s) -> bool:
+    """Whether each (account, time) is above the one before it."""
+    before, after = account[:-1], account[1:]
+    return bool(((before < after) | ((before == after) & (time[:-1] < time[1:]))).all())
 
 
 def union(columns: Sequence[TileColumn], parts: Sequence[Tiles]) -> Tiles:

@@ -45,6 +45,7 @@ class KnownKeys:
 
     probe: Int64s
     kind: Int64s  # position in the kinds asked for
+    own: Int64s  # place of the row among the accounts' own keys
     key: Int64s
     learned: Int64s
 
@@ -57,7 +58,7 @@ def fold_sharing(history: History, account: Int64s, as_of: Int64s, kinds: Sequen
         measured = np.empty((len(pairs.probe), len(MEASURES)), np.int64)
         at = as_of[pairs.probe]
         measured[:, 0] = 1
-        measured[:, 1 : 1 + len(WINDOWS)] = _others(history.sharing, pairs, at)
+        measured[:, 1 : 1 + len(WINDOWS)] = _others(history, pairs, at)
         measured[:, 1 + len(WINDOWS) :] = _verdicts(history, pairs, account[pairs.probe], at)
         np.minimum(measured, SHARING_CAP, out=measured)
         # pairs come grouped by (probe, kind)
@@ -73,34 +74,64 @@ def known_keys(own: OwnLinks, account: Int64s, as_of: Int64s, kinds: Int64s) -> 
     """For each probe its account's latest ``OWN_KEYS_CAP`` keys of each of ``kinds`` that were known by then."""
     order = np.argsort(kinds, kind="stable")
     place = np.searchsorted(kinds[order], own.kind.astype(np.int64))
-    asked = (place < len(kinds)) & (kinds[order][np.minimum(place, len(kinds) - 1)] == own.kind)
-    kind = order[np.minimum(place, len(kinds) - 1)][asked]
-    who, key, learned = own.account[asked], own.key[asked], own.learned[asked]
-    by = np.lexsort((key, -learned, kind, who))  # latest first within (account, kind)
-    who, kind, key, learned = who[by], kind[by], key[by], learned[by]
+    asked = np.flatnonzero((place < len(kinds)) & (kinds[order][np.minimum(place, len(kinds) - 1)] == own.kind))
+    kind = order[place[asked]]
+    by = np.lexsort((own.key[asked], -own.learned[asked], kind, own.account[asked]))  # latest first of (account, kind)
+    kind, places = kind[by], asked[by]
+    who, learned = own.account[places], own.learned[places]
     probe, row = expand(np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right"))
     seen = learned[row] <= as_of[probe]
     probe, row = probe[seen], row[seen]
-    group = probe * len(kinds) + kind[row]
-    fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(group)), bool), group[1:] != group[:-1]]))
-    rank = np.arange(len(group)) - np.repeat(fresh, np.diff(np.append(fresh, len(group))))
-    kept = rank < OWN_KEYS_CAP
-    probe, row = probe[kept], row[kept]
-    return KnownKeys(probe, kind[row], key[row], learned[row])
+    if _fullest(who, kind) > OWN_KEYS_CAP:
+        group = probe * len(kinds) + kind[row]
+        fresh = np.flatnonzero(np.concatenate([np.ones(min(1, len(group)), bool), group[1:] != group[:-1]]))
+        rank = np.arange(len(group)) - np.repeat(fresh, np.diff(np.append(fresh, len(group))))
+        kept = rank < OWN_KEYS_CAP
+        probe, row = probe[kept], row[kept]
+    own_row = places[row]
+    return KnownKeys(probe, kind[row], own_row, own.key[own_row], learned[row])
 
 
-def _others(rows: KeyRows, pairs: KnownKeys, at: Int64s) -> Int64s:
-    """Other accounts first seen on each pair's key in each window before ``at``; shape (pairs, windows)."""
-    by = np.lexsort((rows.learned, rows.key))
-    key, learned = rows.key[by], rows.learned[by]
-    low = np.searchsorted(key, pairs.key, "left")
-    high = np.searchsorted(key, pairs.key, "right")
+def _fullest(who: Int64s, kind: Int64s) -> int:
+    """The most rows that any (account, kind), given in order, has."""
+    ends = np.flatnonzero((who[1:] != who[:-1]) | (kind[1:] != kind[:-1])) + 1
+    return int(np.diff(ends, prepend=0, append=len(who)).max(initial=0))
+
+
+def _others(history: History, pairs: KnownKeys, at: Int64s) -> Int64s:
+    """Other accounts first seen on each pair's key in each window before ``at``; shape (pairs, windows).
+
+    Where they are more than ``SHARING_CAP``, some number above it: the fold needs to know no more of a hub.
+    """
+    key, learned = _by_key(history.sharing)
+    low, high = _bounds(key, history.own, pairs)
     stop = search(learned, low, high, at)
+    low = np.maximum(low, stop - (SHARING_CAP + 2))
     out = np.empty((len(pairs.key), len(WINDOWS)), np.int64)
-    for i, width in enumerate(WINDOWS.values()):
+    for i, width in reversed(list(enumerate(WINDOWS.values()))):  # a window begins no earlier than the next longer one
         start = at - width
-        out[:, i] = stop - search(learned, low, stop, start) - (pairs.learned > start)
+        low = search(learned, low, stop, start)
+        out[:, i] = stop - low - (pairs.learned > start)
     return out
+
+
+def _by_key(rows: KeyRows) -> tuple[Int64s, Int64s]:
+    """Key and moment of each row, by key and then moment; as they are where storage had them in this order."""
+    key, learned = rows.key, rows.learned
+    same = key[1:] == key[:-1]
+    if ((key[1:] > key[:-1]) | (same & (learned[1:] >= learned[:-1]))).all():
+        return key, learned
+    by = np.lexsort((learned, key))
+    return key[by], learned[by]
+
+
+def _bounds(key: Int64s, own: OwnLinks, pairs: KnownKeys) -> tuple[Int64s, Int64s]:
+    """Where each pair's key begins and ends in ``key``, ascending; shape (pairs,) each.
+
+    Searched for once an own key, which is asked about by all probes of its account.
+    """
+    low, high = np.searchsorted(key, own.key, "left"), np.searchsorted(key, own.key, "right")
+    return low[pairs.own], high[pairs.own]
 
 
 def _verdicts(history: History, pairs: KnownKeys, account: Int64s, at: Int64s) -> Int64s:
@@ -108,8 +139,7 @@ def _verdicts(history: History, pairs: KnownKeys, account: Int64s, at: Int64s) -
     key, time, delta = _verdict_steps(history.marked, history.spans)
     running = np.zeros((len(key) + 1, 2), np.int64)
     np.cumsum(delta, axis=0, out=running[1:])
-    low = np.searchsorted(key, pairs.key, "left")
-    high = np.searchsorted(key, pairs.key, "right")
+    low, high = _bounds(key, history.own, pairs)
     count = running[search(time, low, high, at)] - running[low]
     return count - standing_verdict(history.spans, account, at)
 
