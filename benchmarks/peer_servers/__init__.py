@@ -1,0 +1,1 @@
+"""Programs that run in the peers' own environment, never in ours: nothing else here imports them."""
