@@ -208,7 +208,7 @@ def printed(found: Measured) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    goal = f"{'>=' if row.bound is Bound.AT_LEAST else '<='} {figure(row.goal)}"
+    goal = f"{'>=' if row.bound is Bound.AT_LEAST else '<='} {row.goal:g}"
     if not row.ours:
         return row.number, row.what, "-", row.peer_name or "-", "-", goal, "not measured", "-"
     return (

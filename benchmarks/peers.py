@@ -108,7 +108,7 @@ def rows_of(loads: Mapping[str, list[Load]], title: str, letters: Iterator[str])
         found.append(
             Row(
                 f"3{next(letters)}",
-                f"{title}: our whole request beside {name}",
+                f"{title}: whole requests beside {name}",
                 "answers/s",
                 tuple(load.rate for load in ours),
                 rate,
@@ -121,7 +121,7 @@ def rows_of(loads: Mapping[str, list[Load]], title: str, letters: Iterator[str])
             found.append(
                 Row(
                     f"3{next(letters)}",
-                    f"{title}: the slowest hundredth beside {name}",
+                    f"{title}: p99 beside {name}",
                     "ms p99",
                     tuple(load.p99_ms for load in ours),
                     p99,
@@ -137,7 +137,7 @@ def not_measured(why: str) -> Measured:
     """The goals' rows where the peers could not be had."""
     return Measured(
         tuple(
-            Row("3", f"our whole request beside {name}", "answers/s", (), rate, Bound.AT_LEAST, name, (), why)
+            Row("3", f"whole requests beside {name}", "answers/s", (), rate, Bound.AT_LEAST, name, (), why)
             for name, rate, _ in GOALS
         )
     )

@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from benchmarks.measured import Bound, Measured, Row, figure
 from benchmarks.results import Results
 
-WIDTH = 960
-_LEFT, _RIGHT, _TOP, _LINE, _BOTTOM = 440, 170, 64, 25, 34  # room for words, for figures, for the head, of a row, below
+WIDTH = 1000
+_LEFT, _RIGHT, _TOP, _LINE, _BOTTOM = 490, 170, 64, 25, 34  # room for words, for figures, for the head, of a row, below
 _FURTHEST = 20.0  # times the goal, both ways; what lies beyond is drawn at the edge, as an arrow
 _TICKS = (
     (0.05, "1/20"),
@@ -28,7 +28,8 @@ _TICKS = (
     (10, "10"),
     (20, "20"),
 )
-_WORDS = 66  # letters of a row's name that fit
+_WORDS = 62  # letters of a row's name that fit
+_HEAD = "times better than the goal (● met, ○ not): median of the rounds, least to most"
 _LOOK = Markup("""
 svg{--ground:#fff;--ink:#1f2328;--soft:#59636e;--line:#d1d9e0;--met:#0a6ebd;--missed:#b35900}
 @media(prefers-color-scheme:dark){svg{--ground:#0d1117;--ink:#e6edf3;--soft:#9198a1;--line:#3d444d;--met:#58a6ff;--missed:#e8933a}}
@@ -61,10 +62,10 @@ def picture(found: Measured, words: str) -> Markup:
         'role="img" aria-labelledby="title says"><title id="title">Goals of speed</title><desc id="says">{says}</desc>'
         '<style>{look}</style><rect class="ground" width="{width}" height="{height}" rx="6"/>'
         '<text class="head" x="16" y="26">Speed: {met} of {count} goals met</text>'
-        '<text class="soft" x="{left}" y="26">times better than the goal: median of the rounds, least to most</text>'
+        '<text class="soft" x="{left}" y="26">{axis}</text>'
         '{parts}<text class="soft" x="16" y="{foot}">{words}</text></svg>\n'
     ).format(
-        width=WIDTH, height=height, says=says, look=_LOOK, met=met, count=len(rows), left=_LEFT,
+        width=WIDTH, height=height, says=says, look=_LOOK, axis=_HEAD, met=met, count=len(rows), left=_LEFT,
         parts=Markup("").join(parts), foot=height - 12, words=words,
     )  # fmt: skip
 
@@ -92,7 +93,7 @@ def _said(row: Row) -> str:
     if not row.ours:
         return "not measured"
     unit = "" if row.peer_name else f" {row.unit}"
-    return f"{figure(row.ratio)}{unit} ({'≥' if row.bound is Bound.AT_LEAST else '≤'} {figure(row.goal)})"
+    return f"{figure(row.ratio)}{unit} ({'≥' if row.bound is Bound.AT_LEAST else '≤'} {row.goal:g})"
 
 
 def _row(row: Row, top: int) -> list[Markup]:

@@ -132,7 +132,7 @@ def markdown(results: Results) -> str:
     found = results.all()
     lines = ["| # | what | ours | peer | ratio | goal | | least to most |", "|---|---|---|---|---|---|---|---|"]
     for row in found.rows:
-        goal = f"{'≥' if row.bound is Bound.AT_LEAST else '≤'} {figure(row.goal)}"
+        goal = f"{'≥' if row.bound is Bound.AT_LEAST else '≤'} {row.goal:g}"
         if not row.ours:
             lines.append(f"| {row.number} | {row.what} | | {row.peer_name} | | {goal} | not measured | |")
             continue

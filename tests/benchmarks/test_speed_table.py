@@ -61,7 +61,7 @@ def test_the_picture_has_each_goal_on_its_side_of_the_line() -> None:
     assert of_goal(0.8, RATE) == 0.5
     drawn = ET.fromstring(str(picture(FOUND, "2 cores & more")))
     words = " ".join(drawn.itertext())
-    for part in ("two processes & one", "1.64 (≥ 1.60)", "2.00 s (≤ 3.00)", "not measured", "2 cores & more"):
+    for part in ("two processes & one", "1.64 (≥ 1.6)", "2.00 s (≤ 3)", "not measured", "2 cores & more"):
         assert part in words
     dots = [one for one in drawn.iter() if one.tag.endswith("circle")]
     line = next(one for one in drawn.iter() if one.get("class") == "goal")
