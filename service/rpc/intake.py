@@ -1,10 +1,10 @@
-"""Reads a stream ahead, up to a bound, and hands out what has come as batches."""
+"""Reads a stream ahead, up to a bound, and has what has come worked on in batches, while the next ones come."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from threading import Condition
 from typing import Generic, TypeVar
 
@@ -13,9 +13,11 @@ from google.protobuf.message import Message
 from service.rpc.decoding import RefusedMessage
 
 Request = TypeVar("Request", bound=Message)
+Worked = TypeVar("Worked")
 
-MAX_ITEMS = 256
-MAX_BYTES = 8 * 1024 * 1024  # held for one stream; two of the largest messages always fit
+MAX_ITEMS = 256  # in one batch
+AHEAD = 2  # batches of one stream under way, besides the one whose answers are being sent
+MAX_BYTES = 8 * 1024 * 1024  # in one batch, and read ahead of it; two of the largest messages always fit
 LINGER_S = 0.002  # how long a first item waits for others to come along
 
 
@@ -60,11 +62,28 @@ class Intake(Generic[Request]):
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._ended)
             self._changed.wait_for(lambda: self._full() or self._ended, LINGER_S)
-            taken = list(self._items)
-            self._items.clear()
-            self._bytes = 0
+            return self._taken()
+
+    def take_full(self, unless: Callable[[], bool]) -> list[Request | RefusedMessage]:
+        """As much as goes into a batch, or all there is at the end of the stream; empty as soon as ``unless`` holds.
+
+        Whoever makes ``unless`` true calls ``look``.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._full() or self._ended or unless())
+            return self._taken() if self._full() or self._ended else []
+
+    def look(self) -> None:
+        """Something that a ``take_full`` depends on has changed."""
+        with self._changed:
             self._changed.notify_all()
-            return taken
+
+    def _taken(self) -> list[Request | RefusedMessage]:
+        taken = list(self._items)
+        self._items.clear()
+        self._bytes = 0
+        self._changed.notify_all()
+        return taken
 
     def close(self) -> None:
         """Nobody takes any more: the reader stops at its next item."""
@@ -73,13 +92,35 @@ class Intake(Generic[Request]):
             self._changed.notify_all()
 
 
-def batches(stream: Iterator[Request], readers: Executor) -> Iterator[list[Request | RefusedMessage]]:
-    """The items of a stream in batches of what has come, each as soon as it is asked for."""
+def worked(
+    stream: Iterator[Request], threads: Executor, work: Callable[[list[Request | RefusedMessage]], Worked]
+) -> Iterator[Worked]:
+    """What ``work`` makes of the items of a stream, in batches of what has come, in order.
+
+    While one batch is on its way to the disk and another one's answers are being sent, the next is worked on; a stream
+    that waits for each answer is answered at once all the same. It takes 1 + AHEAD of ``threads``.
+    """
     intake: Intake[Request] = Intake()
-    reading = readers.submit(intake.fill, stream)
+    reading = threads.submit(intake.fill, stream)
+    under_way: deque[Future[Worked]] = deque()
+
+    def begin(batch: list[Request | RefusedMessage]) -> None:
+        future = threads.submit(work, batch)
+        under_way.append(future)
+        future.add_done_callback(lambda _: intake.look())
+
     try:
-        while taken := intake.take():
-            yield taken
+        while batch := intake.take():
+            begin(batch)
+            while under_way:
+                if len(under_way) < AHEAD and (more := intake.take_full(under_way[0].done)):
+                    begin(more)
+                    continue
+                done = under_way.popleft().result()
+                # Sending takes about as long as scoring does: what is there already is begun before.
+                if more := intake.take_full(lambda: True):
+                    begin(more)
+                yield done
         reading.result()  # a caller that hung up, or a defect, is not the end of a stream
     finally:
         intake.close()

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import ParamSpec, TypeVar
 
+from service.rpc.intake import AHEAD
+
 _Args = ParamSpec("_Args")
 _Result = TypeVar("_Result")
 
@@ -48,7 +50,7 @@ class Pools:
 
     calls: CountingPool  # unary calls
     streams: CountingPool  # calls whose requests are a stream
-    readers: CountingPool  # one for each stream that is read ahead
+    readers: CountingPool  # for streams that are read ahead: one reads, others work on what has come
     aside: CountingPool  # health checks and refusals, which must answer when the others are full
 
     @classmethod
@@ -57,7 +59,7 @@ class Pools:
         return cls(
             CountingPool("call", threads, max_concurrent),
             CountingPool("stream", max_streams, max_streams),
-            CountingPool("reader", max_streams, max_streams),
+            CountingPool("reader", (1 + AHEAD) * max_streams, (1 + AHEAD) * max_streams),
             CountingPool("aside", 2, max_concurrent),
         )
 

@@ -16,7 +16,7 @@ from service.rpc.calls import Caller, page_size
 from service.rpc.convert.scoring import assessment_to_wire, score_request_from_wire
 from service.rpc.decoding import RefusedMessage
 from service.rpc.errors import status_of
-from service.rpc.intake import batches
+from service.rpc.intake import worked
 from service.rpc.ports import UseCases
 
 
@@ -40,12 +40,17 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self, request_iterator: Iterator[pb.ScoreAccountsRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ScoreAccountsResponse]:
         """Many accounts; one bad item fails alone."""
-        for batch in batches(request_iterator, self._readers):
+
+        def answered(batch: Sequence[pb.ScoreAccountsRequest | RefusedMessage]) -> list[pb.ScoreAccountsResponse]:
             read = [_read(item) for item in batch]
             asked = [item for item in read if isinstance(item, ScoreRequest)]
             answers = iter(self._score(asked, context) if asked else ())
-            for item in read:
-                yield _answer(*item) if isinstance(item, tuple) else _answer(item.request_id, next(answers))
+            return [
+                _answer(*item) if isinstance(item, tuple) else _answer(item.request_id, next(answers)) for item in read
+            ]
+
+        for answers in worked(request_iterator, self._readers, answered):
+            yield from answers
 
     def GetAssessment(
         self, request: pb.GetAssessmentRequest, context: grpc.ServicerContext

@@ -48,7 +48,7 @@ class Limits:
 
     threads: int = 16  # for unary calls
     max_concurrent: int = 512  # unary calls that run or wait for a thread; more are RESOURCE_EXHAUSTED
-    max_streams: int = 32  # streams at a time, each with two threads of its own
+    max_streams: int = 32  # streams at a time, each with up to four threads of its own
     max_message_bytes: int = 4 * 1024 * 1024
     default_timeout_s: float = 10.0  # for calls without a deadline
     share_port: bool = False  # with other workers of ours, who listen on the same one

@@ -58,6 +58,20 @@ def test_items_that_come_together_are_scored_together_and_never_more_than_the_bo
     assert len(memory.batches) < 1000
 
 
+def test_the_next_batch_is_begun_while_one_is_under_way_and_no_more_than_that(
+    stubs: SimpleNamespace, memory: Memory
+) -> None:
+    memory.hold = threading.Event()
+    answers = stubs.scoring.ScoreAccounts(iter([item(f"a{i}", f"r{i}") for i in range(2000)]), timeout=60)
+    for _ in range(intake.AHEAD):
+        assert memory.waits.acquire(timeout=30)
+    assert not memory.waits.acquire(timeout=0.5)
+    memory.hold.set()
+
+    assert [answer.request_id for answer in answers] == [f"r{i}" for i in range(2000)]
+    assert max(memory.batches) == intake.MAX_ITEMS
+
+
 def test_one_bad_item_fails_alone_and_says_which_field(stubs: SimpleNamespace) -> None:
     answers = score_all(
         stubs,
