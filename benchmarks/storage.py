@@ -80,7 +80,6 @@ def exchanges(accounts: int, total: int, rng: np.random.Generator) -> Iterator[U
         )
         events = rng.integers(-(2**62), 2**62, n)
         yield UsageFacts(
-            [""] * n,
             events,
             names[who].tolist(),
             account[who],

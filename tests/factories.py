@@ -86,7 +86,6 @@ _USAGE_DEFAULTS = {
 def make_usage(rows: Sequence[dict[str, Any]], links: Sequence[tuple[str, str, int, int]] = ()) -> UsageFacts:
     """Exchanges; each row has ``event``, ``account``, ``at`` and any of the other columns."""
     return UsageFacts(
-        event_id=[row["event"] for row in rows],
         event=ints([hash64(row["event"]) for row in rows]),
         account_id=[row["account"] for row in rows],
         account=ints([hash64(row["account"]) for row in rows]),

@@ -21,8 +21,18 @@ def hash64(text: str) -> int:
 
 def hash64_many(texts: list[str]) -> Int64s:
     """``hash64`` of each text, shape (n,)."""
-    digests = b"".join([blake2b(text.encode(), digest_size=8).digest() for text in texts])
-    return np.frombuffer(digests, dtype="<i8").astype(np.int64)
+    return hash64_encoded([text.encode() for text in texts])
+
+
+def hash64_encoded(texts: list[bytes]) -> Int64s:
+    """``hash64`` of texts that are UTF-8 already, shape (n,). A copied state costs two thirds of a new one."""
+    copied = blake2b(digest_size=8).copy
+    digests = []
+    for text in texts:
+        state = copied()
+        state.update(text)
+        digests.append(state.digest())
+    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
 
 
 def code32(name: str) -> int:

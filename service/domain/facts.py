@@ -7,8 +7,9 @@ microseconds. A key or hash of 0 means "not said" (``present`` masks are not nee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,12 +111,38 @@ class PaymentFacts:
         )
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Repeated(Sequence[str]):
+    """``n`` texts of which many are the same: each distinct one once. It may hold some that no row has."""
+
+    values: Sequence[str]
+    codes: Int64s  # (n,) index into ``values``
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @overload
+    def __getitem__(self, row: int) -> str: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> Repeated: ...
+
+    def __getitem__(self, row: int | slice) -> str | Repeated:
+        return self.take(row) if isinstance(row, slice) else self.values[self.codes[row]]
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.values.__getitem__, self.codes.tolist())
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_] | slice) -> Repeated:
+        """Some of the rows."""
+        return Repeated(self.values, self.codes[rows])
+
+
 @dataclass(frozen=True, slots=True)
 class UsageFacts:
     """``n`` exchanges. Token counts of -1: not said."""
 
-    event_id: Sequence[str]
-    event: Int64s
+    event: Int64s  # hash64 of event_id, of which nothing else is kept
     account_id: Sequence[str]
     account: Int64s
     happened: Int64s

@@ -26,7 +26,7 @@ ArrowTable: TypeAlias = Any  # pyarrow.Table or pyarrow.RecordBatch; pyarrow shi
 class Texts:
     """A text column of n rows."""
 
-    values: list[str]  # distinct, in order of first appearance
+    values: list[str]  # distinct, and each of some row
     codes: Int64s  # (n,) index into ``values``; -1: not said
 
     @property
@@ -67,6 +67,18 @@ class Texts:
         if len(self.values) == len(self.codes) and (np.diff(self.codes) == 1).all():
             return self.values
         return [self.values[code] for code in self.codes.tolist()]
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Ids:
+    """A column of identifiers of n rows, of which hardly any two are the same."""
+
+    values: list[bytes]  # UTF-8; of a row without one: empty
+    plain: bool  # surely each is of visible ASCII characters, at least one and no more than was asked for
+
+    def keep(self, rows: Int64s) -> Ids:
+        """The column of these rows alone."""
+        return Ids([self.values[row] for row in rows.tolist()], self.plain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +124,9 @@ class Batch(Protocol):
     def ids(self, name: str) -> Texts:
         """The same for texts that hardly ever repeat: its ``values`` may hold one twice."""
 
+    def encoded_ids(self, name: str, longest: int) -> Ids:
+        """A column of identifiers of at most ``longest`` characters each, if they are ``plain``."""
+
     def integers(self, name: str) -> Numbers:
         """A column of integers, moments (microseconds), flags (0 and 1) or unsigned hashes (two's complement)."""
 
@@ -140,6 +155,14 @@ class Records:
     def ids(self, name: str) -> Texts:
         """See ``Batch``."""
         return self.texts(name)
+
+    def encoded_ids(self, name: str, longest: int) -> Ids:
+        """See ``Batch``."""
+        values = [getattr(record, name) or "" for record in self._records]
+        together, lengths = "".join(values), list(map(len, values))
+        plain = together.isascii() and together.isprintable() and " " not in together
+        plain = plain and min(lengths, default=1) > 0 and max(lengths, default=1) <= longest
+        return Ids([value.encode("utf-8", "replace") for value in values], plain)
 
     def integers(self, name: str) -> Numbers:
         """See ``Batch``."""
@@ -177,19 +200,36 @@ class Columns:
         values = _decoded(column)
         return self.texts(name) if "" in values else Texts(values, np.arange(len(values)))
 
+    def encoded_ids(self, name: str, longest: int) -> Ids:
+        """See ``Batch``."""
+        column = self._column(name)
+        if column is None or pa.types.is_null(column.type):
+            return Ids([b""] * len(self), plain=not len(self))
+        if not pa.types.is_string(column.type):
+            column = column.cast(pa.string())
+        data, lengths, texts = _laid_out(column)
+        plain = not len(texts) or bool(
+            len(data) and data.min() > 0x20 and data.max() < 0x7F and lengths.min() > 0 and lengths.max() <= longest
+        )
+        return Ids(texts, plain)
+
     def texts(self, name: str) -> Texts:
         """See ``Batch``. Bytes that are not UTF-8 come through as lone surrogates, for the door to refuse."""
         column = self._column(name)
         if column is None or pa.types.is_null(column.type):
             return Texts([], np.full(len(self), -1, np.int64))
-        if pa.types.is_dictionary(column.type):
+        if pa.types.is_dictionary(column.type) and column.dictionary.null_count:
             column = column.cast(column.type.value_type)
-        encoded = column.dictionary_encode()
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
         values = _decoded(encoded.dictionary)
+        if len(set(values)) < len(values):  # a dictionary may hold a value twice
+            places: dict[str, int] = {}
+            codes = np.array([*(places.setdefault(value, len(places)) for value in values), -1], np.int64)[codes]
+            values = list(places)
         if "" in values:
-            return Texts(values, np.where(codes == values.index(""), -1, codes)).keep(np.arange(len(codes)))
-        return Texts(values, codes)
+            codes[codes == values.index("")] = -1
+        return Texts(values, codes).keep(np.arange(len(codes)))  # or more than was said: a file's whole dictionary
 
     def integers(self, name: str) -> Numbers:
         """See ``Batch``."""
@@ -213,6 +253,22 @@ class Columns:
         said = pc.is_valid(column).to_numpy(zero_copy_only=False)
         dense = pc.fill_null(column.cast(pa.float64()), 0.0).to_numpy(zero_copy_only=False)
         return Reals(dense.astype(np.float64), said)
+
+
+def _laid_out(texts: Any) -> tuple[NDArray[np.uint8], Int64s, list[bytes]]:
+    """All bytes of an Arrow array of strings, the length of each of its n texts, and these; a null has none."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    lengths = np.diff(offsets).astype(np.int64)
+    if texts.null_count:
+        return _laid_out(pc.fill_null(texts, ""))
+    held = texts.buffers()[2]
+    data = np.frombuffer(held if held is not None else b"", np.uint8)[offsets[0] : offsets[-1]]
+    whole = data.tobytes()
+    if len(lengths) and lengths[0] and (lengths == lengths[0]).all() and data.min() > 0:
+        return data, lengths, np.frombuffer(whole, f"S{lengths[0]}").tolist()
+    ends = np.cumsum(lengths)
+    bounds = zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    return data, lengths, [whole[start:end] for start, end in bounds]
 
 
 def _decoded(texts: Any) -> list[str]:

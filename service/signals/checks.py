@@ -16,7 +16,7 @@ import numpy as np
 
 from service.domain.facts import Int64s
 from service.domain.time import FUTURE_TOLERANCE
-from service.signals.batch import Batch, Mask, Numbers, Reals, Texts
+from service.signals.batch import Batch, Ids, Mask, Numbers, Reals, Texts
 
 EARLIEST = 946_684_800_000_000  # 2000-01-01: earlier moments are seconds or milliseconds taken for microseconds
 ID_LENGTH = 200
@@ -81,6 +81,13 @@ class Checks:
     def unique_ids(self, field: str) -> Texts:
         """A required identifier that is another one in every row."""
         return self._sound(self._batch.ids(field), field, ID_LENGTH, required=True, printable=True)
+
+    def distinct_ids(self, field: str) -> Ids:
+        """The same, where nothing but its hash is wanted: as bytes, and without a look at each where all are plain."""
+        column = self._batch.encoded_ids(field, ID_LENGTH)
+        if not column.plain:
+            self.unique_ids(field)
+        return column
 
     def parsed(self, field: str, longest: int, problem: Callable[[str], str | None]) -> Texts:
         """A text column whose every value ``problem`` finds nothing wrong with."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from service.domain.codes import code32
 from service.domain.facts import Int64s, LinkFacts
-from service.signals.batch import Texts
 from service.signals.pseudonymise import Pseudonymiser
 
 KeyFunction = Callable[[Any], str | None]
@@ -50,30 +49,6 @@ class LinkCollector:
         """All links; ``account`` and ``happened`` are the rows', shape (n,)."""
         rows = np.array(self._rows, np.int64)
         return LinkFacts(account[rows], np.array(self._kinds, np.int32), np.array(self._keys, np.int64), happened[rows])
-
-
-def first_links(
-    function: KeyFunction, parsed: Sequence[Any], codes: Int64s, account: Texts, happened: Int64s
-) -> tuple[list[str], Int64s, Int64s, Int64s, Int64s]:
-    """Each (account, key) pair of a large batch once, at its first moment.
-
-    Returns the distinct canonical values; for each row (n,) the place of its value among them or -1; and for each pair
-    the place of its value, of its account among ``account.values``, and its first moment.
-    """
-    places: dict[str, int] = {}
-    of_parsed = [
-        -1 if value is None else places.setdefault(value, len(places))
-        for value in (None if each is None else function(each) for each in parsed)
-    ]
-    place = np.array([*of_parsed, -1], np.int64)[codes]
-    said = np.flatnonzero(place >= 0)
-    pair = account.codes[said] * max(len(places), 1) + place[said]
-    order = np.argsort(pair, kind="stable")
-    ordered = pair[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    first = np.minimum.reduceat(happened[said][order], starts) if len(starts) else np.empty(0, np.int64)
-    of_account, of_value = np.divmod(ordered[starts], max(len(places), 1))
-    return list(places), place, of_value, of_account, first
 
 
 def small_hash(text: str, size: int) -> float:

@@ -34,6 +34,10 @@ class Pseudonymiser:
             for start in [self._start(secret.secret, kind) for secret in self._keyring.active(now)]
         ]
 
+    def secrets(self, now: int) -> tuple[str, ...]:
+        """Ids of the secrets active at ``now``, the current one first."""
+        return tuple(secret.id for secret in self._keyring.active(now))
+
     def link_key_arrays(self, kind: str, values: Sequence[str], now: int) -> Int64s:
         """The same as one array of shape (active secrets, len(values))."""
         keys = self.link_keys(kind, values, now)

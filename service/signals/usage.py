@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from service.domain.codes import code32, hash64_many
+from service.domain.codes import code32, hash64_encoded, hash64_many
 from service.domain.enums import UsageStatus
-from service.domain.facts import Int64s, LinkFacts, UsageFacts
+from service.domain.facts import Int64s, LinkFacts, Repeated, UsageFacts
 from service.keys import address as address_keys
 from service.keys import prompt as prompt_keys
 from service.signals.address import LONGEST as LONGEST_ADDRESS
 from service.signals.address import address_problem, hosted, parse_address
-from service.signals.batch import Batch, Numbers, Texts
+from service.signals.batch import Batch, Ids, Numbers, Texts
 from service.signals.checks import ID_LENGTH, Checks, Rejection
-from service.signals.links import KeyFunction, first_links
+from service.signals.links import KeyFunction
 from service.signals.pseudonymise import ContentHasher, Pseudonymiser
 from service.signals.reference.tables import AddressTables
+from service.signals.remembered import Remembered
 
 _STATUSES = {UsageStatus.OK: 0, UsageStatus.ERROR: 1, UsageStatus.RATE_LIMITED: 2}
+_IP, _IP_NET = (code32(function.__name__) for function in address_keys.KEYS)
+_TEMPLATE = code32(prompt_keys.template.__name__)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class _Columns:
     """The sound rows of a batch, by column."""
 
-    event_id: Texts
+    event_id: Ids
     account_id: Texts
     happened_at: Numbers
     ip: Texts
@@ -46,16 +50,18 @@ class UsageDoor:
     def __init__(self, pseudonymiser: Pseudonymiser, content: ContentHasher, addresses: AddressTables) -> None:
         self._pseudonymiser = pseudonymiser
         self._content = content
-        self._addresses = addresses
+        self._tables = addresses
+        self._addresses: Remembered[str] = Remembered()
+        self._templates: Remembered[int] = Remembered()
 
     def read(self, batch: Batch, now: int) -> tuple[UsageFacts, list[Rejection]]:
         """Facts of the sound rows, in their order, and what is wrong with the others."""
         check = Checks(batch, now)
         said = _Columns(
-            check.unique_ids("event_id"),
+            check.distinct_ids("event_id"),
             check.ids("account_id"),
             check.moments("happened_at"),
-            check.parsed("ip", LONGEST_ADDRESS, address_problem),
+            check.parsed("ip", LONGEST_ADDRESS, self._address_problem),
             check.texts("client", ID_LENGTH),
             check.texts("model", ID_LENGTH),
             check.counts("input_tokens"),
@@ -68,40 +74,38 @@ class UsageDoor:
         rows = _Columns(*(getattr(said, field).keep(sound) for field in said.__slots__)) if rejections else said
         return self._facts(rows, now), rejections
 
+    def _address_problem(self, text: str) -> str | None:
+        return None if text in self._addresses else address_problem(text)
+
     def _facts(self, rows: _Columns, now: int) -> UsageFacts:
-        accounts_by_code = hash64_many(rows.account_id.values)
-        account = accounts_by_code[rows.account_id.codes]
-        event = hash64_many(rows.event_id.values)[rows.event_id.codes]
+        accounts = hash64_many(rows.account_id.values)
         happened = rows.happened_at.values
-        addresses = [found for found in map(parse_address, rows.ip.values) if found is not None]
-        templates, template_codes = np.unique(rows.prompt_prefix_hash.values, return_inverse=True)
-        shown: tuple[tuple[tuple[KeyFunction, ...], list[Any], Int64s], ...] = (
-            (address_keys.KEYS, list(addresses), rows.ip.codes),
-            (prompt_keys.KEYS, templates.tolist(), np.where(rows.prompt_prefix_hash.said, template_codes, -1)),
+        secrets = self._pseudonymiser.secrets(now)
+        lines = self._addresses.rows(
+            rows.ip.values, secrets, 2 * len(secrets) + 1, lambda texts: self._address_numbers(texts, now)
         )
-        keys: dict[str, Int64s] = {}
-        made: list[LinkFacts] = []
-        for functions, parsed, codes in shown:
-            for function in functions:
-                values, place, of_value, of_account, first = first_links(
-                    function, parsed, codes, rows.account_id, happened
-                )
-                hashed = self._pseudonymiser.link_key_arrays(function.__name__, values, now)
-                accounts = accounts_by_code[of_account]
-                kind = np.full(len(first), code32(function.__name__), np.int32)
-                made += [LinkFacts(accounts, kind, under[of_value], first) for under in hashed]
-                keys[function.__name__] = np.append(hashed[0], 0)[place]
-        known = np.append(hosted(addresses, self._addresses), 0)[rows.ip.codes]
+        prefixes, prefix_codes = np.unique(rows.prompt_prefix_hash.values, return_inverse=True)
+        templates = self._templates.rows(
+            prefixes.tolist(),
+            secrets,
+            len(secrets),
+            lambda hashes: self._key_numbers(prompt_keys.template, hashes, now),
+        )
+        prefix_codes = np.where(rows.prompt_prefix_hash.said, prefix_codes, -1)
+        shown = [
+            *_first_shown(_IP, lines[:, 0:-1:2], rows.ip.codes, rows.account_id.codes, accounts, happened),
+            *_first_shown(_IP_NET, lines[:, 1:-1:2], rows.ip.codes, rows.account_id.codes, accounts, happened),
+            *_first_shown(_TEMPLATE, templates, prefix_codes, rows.account_id.codes, accounts, happened),
+        ]
         statuses = np.array([_STATUSES[UsageStatus(word)] for word in rows.status.values], np.int64)
         return UsageFacts(
-            event_id=rows.event_id.rows(),
-            event=event,
-            account_id=rows.account_id.rows(),
-            account=account,
+            event=hash64_encoded(rows.event_id.values),
+            account_id=Repeated(rows.account_id.values, rows.account_id.codes),
+            account=accounts[rows.account_id.codes],
             happened=happened,
-            ip=keys["ip"],
-            ip_net=keys["ip_net"],
-            hosted=known,
+            ip=rows.ip.spread(lines[:, 0], 0),
+            ip_net=rows.ip.spread(lines[:, 1], 0),
+            hosted=rows.ip.spread(lines[:, -1], 0),
             client=rows.client.spread(_not_zero(hash64_many(rows.client.values)), 0),
             model=rows.model.spread(_not_zero(hash64_many(rows.model.values)), 0),
             input_tokens=np.where(rows.input_tokens.said, rows.input_tokens.values, -1),
@@ -110,8 +114,52 @@ class UsageDoor:
             template=_hash(rows.prompt_prefix_hash),
             simhash=_hash(rows.prompt_simhash),
             content=self._content.columns("usage", [getattr(rows, field) for field in rows.__slots__[1:]]),
-            links=LinkFacts.concat(made),
+            links=LinkFacts.concat(shown),
         )
+
+    def _address_numbers(self, texts: list[str], now: int) -> Int64s:
+        """For each address its line's and its network's key under each secret in turn, and whether servers live there.
+
+        Shape (n, 2 * secrets + 1).
+        """
+        parsed = [found for found in map(parse_address, texts) if found is not None]
+        keys = [self._key_numbers(function, parsed, now) for function in address_keys.KEYS]
+        together = np.stack(keys, axis=2).reshape(len(parsed), -1)
+        return np.column_stack([together, hosted(parsed, self._tables)])
+
+    def _key_numbers(self, function: KeyFunction, values: Sequence[Any], now: int) -> Int64s:
+        """The link key of each value under each secret; 0 where it has none. Shape (n, secrets)."""
+        canonical = [function(value) for value in values]
+        distinct = list(dict.fromkeys(each for each in canonical if each is not None))
+        hashed = self._pseudonymiser.link_key_arrays(function.__name__, distinct, now)
+        places = {each: place for place, each in enumerate(distinct)}
+        keys: Int64s = np.append(hashed, np.zeros((len(hashed), 1), np.int64), axis=1)
+        return keys[:, [-1 if each is None else places[each] for each in canonical]].T
+
+
+def _first_shown(
+    kind: int, keys: Int64s, codes: Int64s, account: Int64s, accounts: Int64s, happened: Int64s
+) -> list[LinkFacts]:
+    """Each (account, key) pair of a batch once, at its first moment, under each secret.
+
+    ``keys[value, secret]``; row i shows value ``codes[i]`` (-1: none) for account ``accounts[account[i]]``.
+    """
+    if not len(keys):
+        return []
+    distinct, place = np.unique(keys[:, 0], return_index=True, return_inverse=True)[1:]
+    place[keys[:, 0] == 0] = -1
+    shown = np.append(place, -1)[codes]
+    rows = slice(None) if (shown >= 0).all() else np.flatnonzero(shown >= 0)
+    pair = account[rows] * len(distinct) + shown[rows]
+    if not len(pair):
+        return []
+    order = np.argsort(pair)
+    pair = pair[order]
+    starts = np.flatnonzero(np.concatenate([[True], pair[1:] != pair[:-1]]))
+    first = np.minimum.reduceat(happened[rows][order], starts)
+    of_account, of_key = np.divmod(pair[starts], len(distinct))
+    kinds = np.full(len(first), kind, np.int32)
+    return [LinkFacts(accounts[of_account], kinds, under[distinct[of_key]], first) for under in keys.T]
 
 
 def _hash(column: Numbers) -> Int64s:

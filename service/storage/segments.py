@@ -26,7 +26,7 @@ from fsspec.implementations.local import LocalFileSystem
 from sqlalchemy import Connection
 
 from service.domain.errors import DatabaseProblem
-from service.domain.facts import UsageFacts
+from service.domain.facts import Repeated, UsageFacts
 from service.domain.time import DAY
 from service.storage.sql import Int64s, Values, insert, run
 from service.storage.tables import segments, usage_events, usage_log
@@ -67,7 +67,12 @@ class _Day:
 def table_of(facts: UsageFacts, learned: Int64s) -> pa.Table:
     """Exchanges in the columns of a segment."""
     columns = {name: getattr(facts, name) for name in SCHEMA.names if name not in {"learned", "account_id"}}
-    return pa.table({**columns, "learned": learned, "account_id": list(facts.account_id)}, schema=SCHEMA)
+    said = facts.account_id
+    if isinstance(said, Repeated):
+        ids = pa.array(said.values, pa.string()).take(pa.array(said.codes))
+    else:
+        ids = pa.array(list(said), pa.string())
+    return pa.table({**columns, "learned": learned, "account_id": ids}, schema=SCHEMA)
 
 
 class Segments:

@@ -39,8 +39,8 @@ def check_type(column: Column, arrow: pa.DataType, file: str) -> None:
     if pt.is_dictionary(arrow):
         arrow = arrow.value_type
     fits = {
-        Kind.TEXT: _textual(arrow),
-        Kind.MOMENT: pt.is_timestamp(arrow) or _textual(arrow),
+        Kind.TEXT: is_textual(arrow),
+        Kind.MOMENT: pt.is_timestamp(arrow) or is_textual(arrow),
         Kind.WHOLE: pt.is_integer(arrow) or pt.is_floating(arrow) or pt.is_decimal(arrow),
         Kind.HASH: pt.is_integer(arrow) or pt.is_decimal(arrow),
         Kind.NUMBER: pt.is_floating(arrow) or pt.is_integer(arrow) or pt.is_decimal(arrow),
@@ -56,12 +56,13 @@ def cells(kind: Kind, array: pa.Array) -> Cells:
         return _dictionary(kind, array)
     if pt.is_null(array.type):
         return Cells(pa.nulls(len(array), kind.arrow))
-    if _textual(array.type):
+    if is_textual(array.type):
         return _text(kind, array)
     return _READ[kind](array)
 
 
-def _textual(arrow: pa.DataType) -> bool:
+def is_textual(arrow: pa.DataType) -> bool:
+    """Whether a column of this type holds texts, or bytes that may be some."""
     return bool(
         pt.is_string(arrow) or pt.is_large_string(arrow) or pt.is_binary(arrow) or pt.is_large_binary(arrow)
         or pt.is_string_view(arrow) or pt.is_binary_view(arrow)
@@ -69,9 +70,12 @@ def _textual(arrow: pa.DataType) -> bool:
 
 
 def _dictionary(kind: Kind, array: pa.DictionaryArray) -> Cells:
-    """Each distinct value is read once: a 10 MB text that a million rows share stays one text."""
+    """Each distinct value is read once: a 10 MB text that a million rows share stays one text. Texts stay apart."""
     words = cells(kind, array.dictionary)
-    out = Cells(words.values.take(array.indices))
+    if kind is Kind.TEXT:
+        out = Cells(pa.DictionaryArray.from_arrays(array.indices, words.values))
+    else:
+        out = Cells(words.values.take(array.indices))
     if words.bad:
         indices = array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
         for word, reason in words.bad.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from service.usecases.interchange import arrow_cells
 from service.usecases.interchange.chunks import Cells, Chunk, chunk
 from service.usecases.interchange.problems import FileProblem
-from service.usecases.interchange.schemas import Table
+from service.usecases.interchange.schemas import Kind, Table
 
 BATCH_ROWS = 65_536
 _BUFFER = 1 << 20  # column pages are streamed through it; without it a whole row group's columns are read at once
@@ -32,8 +32,10 @@ def chunks(path: Path, table: Table, file: str) -> Generator[Chunk, None, None]:
         for column in table.columns:
             if column.name in names:
                 arrow_cells.check_type(column, parquet.schema_arrow.field(column.name).type, file)
-        wanted = [column.name for column in table.columns if column.name in names]
-        read = 0
+        repeating = _repeating(table, parquet.schema_arrow)
+    wanted = [column.name for column in table.columns if column.name in names]
+    read = 0
+    with _opened(path, file, repeating) as parquet:
         batches = parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted, use_threads=True)
         while (batch := _next(batches, file, read)) is not None:
             rows = np.arange(read + 1, read + 1 + len(batch), dtype=np.int64)
@@ -41,9 +43,17 @@ def chunks(path: Path, table: Table, file: str) -> Generator[Chunk, None, None]:
             yield chunk(table, rows, _cells(table, batch), original=_original(batch), unreadable=(), read=read)
 
 
-def _opened(path: Path, file: str) -> pq.ParquetFile:
+def _repeating(table: Table, schema: pa.Schema) -> list[str]:
+    """Texts that are taken as the file mostly has them, as a dictionary; but no id that is another in every row."""
+    texts = {column.name for column in table.columns if column.kind is Kind.TEXT} - {"event_id", table.identity[0]}
+    return [name for name in schema.names if name in texts and arrow_cells.is_textual(schema.field(name).type)]
+
+
+def _opened(path: Path, file: str, dictionaries: Sequence[str] = ()) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False, memory_map=False)
+        return pq.ParquetFile(
+            path, buffer_size=_BUFFER, pre_buffer=False, memory_map=False, read_dictionary=list(dictionaries)
+        )
     except (pa.ArrowException, OSError, ValueError) as why:
         raise _broken(file, why) from None
 

@@ -98,7 +98,6 @@ def usage(account: str, events: list[str], at: int = START + HOUR, ip: str = "1.
         ints(hash64(account)), np.array([code32("ip")], np.int32), ints(address), happened[:1].astype(np.int64)
     )
     return UsageFacts(
-        events,
         hash64_many(events),
         [account] * n,
         np.full(n, hash64(account)),

@@ -36,7 +36,6 @@ def facts_of(rows: list[Row]) -> tuple[UsageFacts, np.ndarray]:
     numbers = np.array([row[4] for row in rows], np.int64).reshape(-1, 4).T
     names = ("ip", "ip_net", "client", "model", "template", "simhash")
     facts = UsageFacts(
-        event_id=[str(i) for i in range(len(rows))],
         event=np.arange(len(rows)),
         account_id=["a"] * len(rows),
         account=account,

@@ -252,3 +252,15 @@ def test_row_numbers_go_on_from_one_chunk_and_row_group_to_the_next(read: Reader
     found = read(SIGNALS, value=pa.array(values))
     assert found.chunks == 2
     assert list(found.problems) == [(n, "value")]
+
+
+def test_a_bad_word_of_a_dictionary_spoils_the_rows_that_have_it(read: Reader) -> None:
+    words = pa.array(["free", "fr\0e", "", "x" * 70_000])
+    plan = pa.DictionaryArray.from_arrays(pa.array([0, 1, 2, None, 1, 3, None, 0]), words)
+    found = read(ACCOUNTS, plan=plan)
+    assert found.problems == {
+        (2, "plan"): "holds a NUL character",
+        (5, "plan"): "holds a NUL character",
+        (6, "plan"): "is longer than 65536 bytes",
+    }
+    assert [row["plan"] for row in found.rows.values()] == ["free", None, None, None, None, None, None, "free"]
