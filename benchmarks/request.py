@@ -40,7 +40,7 @@ from service.storage.store import Store
 from service.storage.writer import Writer
 from service.usecases import score_accounts
 from service.usecases.champion import Serving
-from service.usecases.score_accounts import ScoreAccounts
+from service.usecases.score_accounts import Begun, ScoreAccounts
 
 KINDS = ("signup", "known", "explained")
 ROOMS = (
@@ -103,7 +103,8 @@ def watched() -> Watch:
         (Serving, ("matrix", "ruled_matrix"), "features"),
         (Scorer, ("score",), "model"),
         (Serving, ("decide",), "policy"),
-        (Writer, ("submit",), "record"),
+        (Writer, ("begin",), "record"),
+        (Begun, ("wait",), "record"),
         (score_accounts, ("with_reasons",), "explain"),
     ):
         for name in names:

@@ -46,7 +46,7 @@ MODULES: tuple[ModuleType, ...] = (scoring_pb2, signals_pb2, campaigns_pb2, labe
 class Limits:
     """How much the server takes on."""
 
-    threads: int = 16  # for unary calls
+    threads: int = 64  # for unary calls; each waits for its batch, so no batch is larger
     max_concurrent: int = 512  # unary calls that run or wait for a thread; more are RESOURCE_EXHAUSTED
     max_streams: int = 32  # streams at a time, each with up to four threads of its own
     max_message_bytes: int = 4 * 1024 * 1024

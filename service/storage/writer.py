@@ -16,7 +16,8 @@ from service.domain.errors import DeadlineExceeded, Overloaded
 from service.storage.arrivals import Arrival, Outcome
 from service.storage.database import DRIVER_ERRORS
 
-Ticket = tuple[Sequence[Arrival], "Future[list[Outcome]]"]
+Written = Future[list[Outcome]]
+Ticket = tuple[Sequence[Arrival], Written]
 
 
 class Writes(Protocol):
@@ -39,13 +40,13 @@ class Writer:
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
 
-    def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]:
-        """Returns when the arrivals are durable: one Outcome each, in order.
+    def begin(self, arrivals: Sequence[Arrival]) -> Written:
+        """Hands arrivals over, and does not wait: done once they are durable, with one Outcome each, in order.
 
-        Raises Overloaded where too many wait already, DeadlineExceeded after ``timeout_s``; then they are either not
-        written, or written as a repeat will find. Raises what the store raises.
+        What hangs on it is called on the writer's thread, which the next transaction waits for: it must be short.
+        Raises Overloaded where too many wait already. The future raises what the store raises.
         """
-        ticket: Future[list[Outcome]] = Future()
+        ticket: Written = Future()
         with self._lock:
             if self._closed:
                 raise Overloaded("the server is shutting down; try again at another one")
@@ -55,6 +56,14 @@ class Writer:
             if not self._busy:
                 self._busy = True
                 self._drain_soon()
+        return ticket
+
+    def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]:
+        """As ``begin``, and returns when the arrivals are durable.
+
+        Raises DeadlineExceeded after ``timeout_s``; then they are either not written, or written as a repeat will find.
+        """
+        ticket = self.begin(arrivals)
         try:
             return ticket.result(timeout_s)
         except TimeoutError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,7 +12,14 @@ from numpy.typing import NDArray
 
 from service.domain.codes import hash64_many
 from service.domain.enums import Decision
-from service.domain.errors import AlreadyExists, FieldViolation, GatehouseError, InvalidInput, UnknownAccount
+from service.domain.errors import (
+    AlreadyExists,
+    DeadlineExceeded,
+    FieldViolation,
+    GatehouseError,
+    InvalidInput,
+    UnknownAccount,
+)
 from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts
 from service.domain.raw import Link, Payment, Signal, Signup
 from service.domain.records import Assessment
@@ -38,13 +46,38 @@ class Reads(Protocol):
 class Writes(Protocol):
     """What scoring writes through: a writer that commits together all that wait."""
 
-    def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]: ...
+    def begin(self, arrivals: Sequence[Arrival]) -> Future[list[Outcome]]: ...
 
 
 class Answered(Protocol):
     """Who looks on; it must neither wait nor raise."""
 
     def offer(self, history: History, made: Sequence[Assessment]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A batch that is computed and on its way to be recorded."""
+
+    requests: Sequence[ScoreRequest]
+    answers: Sequence[Answer]  # of each request, if what is written says nothing else
+    sent: Sequence[int]  # requests whose facts and assessments are written, in the order of ``written``
+    history: History | None  # what was read; None: nothing was
+    written: Future[list[Outcome]]
+
+    def wait(self, timeout_s: float) -> None:
+        """Until it is durable; raises DeadlineExceeded after ``timeout_s``, and what the store raises."""
+        try:
+            self.written.result(timeout_s)
+        except TimeoutError:
+            self.written.cancel()
+            raise DeadlineExceeded(f"not written within {timeout_s:g} s; the same request again is safe") from None
+
+
+def _nothing() -> Future[list[Outcome]]:
+    written: Future[list[Outcome]] = Future()
+    written.set_result([])
+    return written
 
 
 class ScoreAccounts:
@@ -63,29 +96,50 @@ class ScoreAccounts:
 
         Raises NotReady without a model, Overloaded or DeadlineExceeded when nothing could be recorded in time.
         """
+        begun = self.begin(requests, now=now)
+        begun.wait(timeout_s)
+        return self.explained(requests, self.end(begun))
+
+    def begin(self, requests: Sequence[ScoreRequest], *, now: int) -> Begun:
+        """Answers, handed over to be recorded: to be told once they are durable, and what ``end`` says of them.
+
+        A batch that begins meanwhile does not see the facts of this one, as it would not see another server's.
+        Raises NotReady without a model, Overloaded where too much waits to be written.
+        """
         serving = self.models.current()
         answers: list[Answer | None] = [None] * len(requests)
         entered = self._enter(requests, now, answers)
         live = [i for i, answer in enumerate(answers) if answer is None]
-        if live:
-            history = self._known(entered, [requests[i] for i in live], now)
-            made = self._assess(serving, history, [requests[i] for i in live], now)
-            arrivals = [
-                _arrival(made[j], entered, i, now) if not isinstance(made[j], GatehouseError) else None
-                for j, i in enumerate(live)
-            ]
-            outcomes = iter(self.writes.submit([a for a in arrivals if a is not None], timeout_s))
-            settled: list[Assessment] = []
-            for j, i in enumerate(live):
-                answer = made[j]
-                if not isinstance(answer, GatehouseError):
-                    answer = _settled(requests[i], answer, next(outcomes))
-                    if answer is made[j] and isinstance(answer, Assessment):
-                        settled.append(answer)
-                answers[i] = answer
-            if self.answered is not None:
-                self.answered.offer(history, settled)
-        return self._explained(requests, [answer for answer in answers if answer is not None])
+        if not live:
+            return Begun(requests, [answer for answer in answers if answer is not None], [], None, _nothing())
+        history = self._known(entered, [requests[i] for i in live], now)
+        for i, made in zip(live, self._assess(serving, history, [requests[i] for i in live], now), strict=True):
+            answers[i] = made
+        said = [answer for answer in answers if answer is not None]
+        sent = [i for i in live if not isinstance(said[i], GatehouseError)]
+        written = self.writes.begin([_arrival(said[i], entered, i, now) for i in sent]) if sent else _nothing()
+        return Begun(requests, said, sent, history, written)
+
+    def end(self, begun: Begun) -> list[Answer]:
+        """The answers of what was written, where a request is a repeat those that were given before."""
+        answers = list(begun.answers)
+        settled: list[Assessment] = []
+        for i, outcome in zip(begun.sent, begun.written.result(), strict=True):
+            made = answers[i]
+            answer = answers[i] = _settled(begun.requests[i], made, outcome)
+            if answer is made and isinstance(answer, Assessment):
+                settled.append(answer)
+        if self.answered is not None and begun.history is not None:
+            self.answered.offer(begun.history, settled)
+        return answers
+
+    def explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> list[Answer]:
+        """The answers with reasons where somebody asked for them, or the decision is not ``allow``."""
+        out = list(answers)
+        for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
+            if isinstance(answer, Assessment) and (request.explain or answer.decision is not Decision.ALLOW):
+                out[i] = with_reasons(self.models, answer)
+        return out
 
     def _known(self, entered: _Entered, requests: Sequence[ScoreRequest], now: int) -> History:
         """What is stored of the accounts, with what the requests bring."""
@@ -163,13 +217,6 @@ class ScoreAccounts:
             signal_of,
         )
 
-    def _explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> list[Answer]:
-        out = list(answers)
-        for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
-            if isinstance(answer, Assessment) and (request.explain or answer.decision is not Decision.ALLOW):
-                out[i] = with_reasons(self.models, answer)
-        return out
-
 
 def with_reasons(models: Models, assessment: Assessment) -> Assessment:
     """``assessment`` with its reasons, computed exactly from the row it was made from, by the model that made it.
@@ -245,7 +292,7 @@ def _arrival(answer: Answer, entered: _Entered, request: int, now: int) -> Arriv
     )
 
 
-def _settled(request: ScoreRequest, made: Assessment, outcome: Outcome) -> Answer:
+def _settled(request: ScoreRequest, made: Answer, outcome: Outcome) -> Answer:
     if outcome.stored_assessment is not None:  # this request was answered before
         stored = outcome.stored_assessment
         return stored if stored.request_content == request.content else AlreadyExists("request", request.request_id)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
 
 import pytest
 
 from service.domain.enums import Purpose
-from service.domain.errors import DeadlineExceeded, Overloaded, UnknownAccount
+from service.domain.errors import DatabaseProblem, DeadlineExceeded, Overloaded, UnknownAccount
 from service.domain.requests import ScoreRequest
-from service.usecases.score_accounts import Answer
+from service.storage.arrivals import Outcome
+from service.usecases.score_accounts import Answer, Begun
 from service.usecases.together import Together
 
 
@@ -23,17 +25,31 @@ def request(name: str) -> ScoreRequest:
 class Deed:
     """Answers each request with an error that names it; remembers the sizes of its batches."""
 
-    def __init__(self, *, slow_s: float = 0.0) -> None:
+    def __init__(self, *, slow_s: float = 0.0, disk: SimpleQueue[Future[list[Outcome]]] | None = None) -> None:
         self.slow_s = slow_s
+        self.disk = disk  # what is to be made durable; None: everything is at once
         self.sizes: list[int] = []
 
-    def __call__(self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float) -> Sequence[Answer]:
-        assert (now, timeout_s) > (0, 0)
+    def begin(self, requests: Sequence[ScoreRequest], *, now: int) -> Begun:
+        assert now > 0
         self.sizes.append(len(requests))
         time.sleep(self.slow_s)
         if any(each.request_id == "poison" for each in requests):
             raise ZeroDivisionError("a defect")
-        return [UnknownAccount(each.request_id) for each in requests]
+        written: Future[list[Outcome]] = Future()
+        if self.disk is None:
+            written.set_result([])
+        else:
+            self.disk.put(written)
+        return Begun(requests, [UnknownAccount(each.request_id) for each in requests], [], None, written)
+
+    def end(self, begun: Begun) -> Sequence[Answer]:
+        begun.written.result()
+        return begun.answers
+
+    def explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> Sequence[Answer]:
+        assert len(requests) == len(answers)
+        return answers
 
 
 def test_every_caller_gets_its_own_answer_and_waiting_callers_share_batches() -> None:
@@ -54,7 +70,7 @@ def test_every_caller_gets_its_own_answer_and_waiting_callers_share_batches() ->
 
 
 def test_a_defect_fails_the_request_that_meets_it_and_no_other() -> None:
-    together = Together(Deed(slow_s=0.05), workers=1)
+    together = Together(Deed(slow_s=0.05))
     outcomes: dict[str, str] = {}
 
     def ask(name: str) -> None:
@@ -74,7 +90,7 @@ def test_a_defect_fails_the_request_that_meets_it_and_no_other() -> None:
 
 
 def test_too_many_waiting_are_refused_and_late_ones_are_told() -> None:
-    together = Together(Deed(slow_s=0.3), waiting=2, workers=1)
+    together = Together(Deed(slow_s=0.3), waiting=2)
     with ThreadPoolExecutor(4) as callers:
         first = callers.submit(together, [request("first")], now=1, timeout_s=20)
         time.sleep(0.05)
@@ -87,3 +103,60 @@ def test_too_many_waiting_are_refused_and_late_ones_are_told() -> None:
             together([request("x"), request("y")], now=1, timeout_s=1)
         assert len(first.result()) == len(waiting.result()) == 1
     together.close()
+
+
+def test_the_next_batch_is_computed_while_a_disk_is_at_work_and_each_is_told_when_it_is_durable() -> None:
+    disk: SimpleQueue[Future[list[Outcome]]] = SimpleQueue()
+    deed = Deed(disk=disk)
+    together = Together(deed, ahead=2)
+    with ThreadPoolExecutor(4) as callers:
+        first = callers.submit(together, [request("first")], now=1, timeout_s=20)
+        writing = disk.get(timeout=20)
+        second = callers.submit(together, [request("second")], now=1, timeout_s=20)
+        written_next = disk.get(timeout=20)  # computed although the first is not durable yet
+        third = callers.submit(together, [request("third")], now=1, timeout_s=20)
+        time.sleep(0.1)
+        assert (first.done(), second.done(), disk.empty()) == (False, False, True)  # nobody runs further ahead
+        written_next.set_result([])
+        assert second.result(20)
+        assert not first.done()
+        writing.set_result([])
+        assert first.result(20)
+        disk.get(timeout=20).set_result([])
+        assert third.result(20)
+    together.close()
+    assert deed.sizes == [1, 1, 1]
+
+
+def test_a_batch_that_cannot_be_written_tells_all_of_it_and_the_next_one_is_answered() -> None:
+    disk: SimpleQueue[Future[list[Outcome]]] = SimpleQueue()
+    together = Together(Deed(disk=disk))
+    with ThreadPoolExecutor(2) as callers:
+        failed = callers.submit(together, [request("a"), request("b")], now=1, timeout_s=20)
+        disk.get(timeout=20).set_exception(DatabaseProblem("no room left"))
+        with pytest.raises(DatabaseProblem):
+            failed.result(20)
+        answered = callers.submit(together, [request("c")], now=1, timeout_s=20)
+        disk.get(timeout=20).set_result([])
+        assert answered.result(20)
+    together.close()
+
+
+def test_closing_answers_what_waits_and_refuses_what_comes_after() -> None:
+    disk: SimpleQueue[Future[list[Outcome]]] = SimpleQueue()
+    together = Together(Deed(disk=disk), ahead=1)
+    with ThreadPoolExecutor(4) as callers:
+        under_way = callers.submit(together, [request("under way")], now=1, timeout_s=20)
+        writing = disk.get(timeout=20)
+        waits = callers.submit(together, [request("waits")], now=1, timeout_s=20)
+        while not together._queue:
+            time.sleep(0.001)
+        closing = callers.submit(together.close)
+        time.sleep(0.05)
+        assert not closing.done()
+        with pytest.raises(Overloaded, match="shutting down"):
+            together([request("late")], now=1, timeout_s=1)
+        writing.set_result([])
+        disk.get(timeout=20).set_result([])
+        assert len(under_way.result(20)) == len(waits.result(20)) == 1
+        closing.result(20)
