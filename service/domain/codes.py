@@ -6,6 +6,7 @@ that first hear of an account agree on its number without asking anyone.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -35,6 +36,7 @@ def hash64_encoded(texts: list[bytes]) -> Int64s:
     return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
 
 
+@lru_cache(maxsize=4096)
 def code32(name: str) -> int:
     """A signed 32-bit code of a short name (a link kind, a signal), of which there are dozens, not millions."""
     return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "little", signed=True)

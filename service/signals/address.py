@@ -19,6 +19,10 @@ NOT_PUBLIC = 6  # the profile's ip_kind of private, loopback and documentation a
 
 _ANONYMOUS = (3, 4)  # VPN and Tor
 
+# First bytes behind which nothing has a purpose of its own (IANA's special-purpose registries); the rest is looked up.
+_ORDINARY_4 = frozenset(range(1, 224)) - {10, 100, 127, 169, 172, 192, 198, 203}
+_ORDINARY_6 = frozenset({*range(0x24, 0x30)})
+
 _MAPPED = bytes(10) + b"\xff\xff"
 
 
@@ -73,7 +77,7 @@ def address_facts(addresses: Sequence[ParsedAddress], tables: AddressTables) -> 
         found.network_size.tolist(),
         strict=True,
     ):
-        if ip_address(text).is_global:
+        if _public(address, text):
             anonymous = float(kind in _ANONYMOUS)
             facts.append(AddressFacts(float(address.version), float(kind), float(hosts), anonymous, size, country))
         else:
@@ -81,10 +85,18 @@ def address_facts(addresses: Sequence[ParsedAddress], tables: AddressTables) -> 
     return facts
 
 
+def _public(address: ParsedAddress, text: str) -> bool:
+    """Whether the address is one of the Internet at large; hardly any begins as the exceptions do."""
+    first = address.packed[0]
+    if first in _ORDINARY_4 if address.version == 4 else first in _ORDINARY_6:
+        return True
+    return ip_address(text).is_global
+
+
 def hosted(addresses: Sequence[ParsedAddress], tables: AddressTables) -> NDArray[np.int64]:
     """1 for addresses of data centres, VPNs, Tor exits and networks that host servers; shape (m,)."""
     texts = [canonical(address) for address in addresses]
     flags = tables.look_up(addresses, texts).hosted.tolist()
     # The published lists reach over documentation and private ranges.
-    public = [flag and ip_address(text).is_global for flag, text in zip(flags, texts, strict=True)]
+    public = [flag and _public(address, text) for flag, address, text in zip(flags, addresses, texts, strict=True)]
     return np.array(public, np.int64)

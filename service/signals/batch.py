@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -147,8 +148,8 @@ class Records:
         """See ``Batch``."""
         places: dict[str, int] = {}
         codes = [
-            places.setdefault(value.value if isinstance(value, Enum) else value, len(places)) if value else -1
-            for value in [getattr(record, name) for record in self._records]
+            places.setdefault(value if type(value) is str else _word(value), len(places)) if value else -1
+            for value in map(attrgetter(name), self._records)
         ]
         return Texts(list(places), np.array(codes, np.int64))
 
@@ -166,13 +167,13 @@ class Records:
 
     def integers(self, name: str) -> Numbers:
         """See ``Batch``."""
-        values = [getattr(record, name) for record in self._records]
+        values = list(map(attrgetter(name), self._records))
         wrapped = [0 if value is None else _signed(int(value)) for value in values]
         return Numbers(np.array(wrapped, np.int64), np.array([value is not None for value in values], bool))
 
     def reals(self, name: str) -> Reals:
         """See ``Batch``."""
-        values = [getattr(record, name) for record in self._records]
+        values = list(map(attrgetter(name), self._records))
         filled = np.array([0.0 if value is None else value for value in values], np.float64)
         return Reals(filled, np.array([value is not None for value in values], bool))
 
@@ -279,6 +280,11 @@ def _decoded(texts: Any) -> list[str]:
         raw = texts.view(pa.binary() if pa.types.is_string(texts.type) else pa.large_binary())
         values = [value.decode("utf-8", "surrogateescape") for value in raw.to_pylist()]
     return values
+
+
+def _word(value: str | Enum) -> str:
+    """The word of an enumeration's member."""
+    return str(value.value) if isinstance(value, Enum) else value
 
 
 def _signed(value: int) -> int:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.domain.facts import Int64s
+from service.domain.facts import Float64s, Int64s
 from service.domain.time import FUTURE_TOLERANCE
 from service.signals.batch import Batch, Ids, Mask, Numbers, Reals, Texts
 
 EARLIEST = 946_684_800_000_000  # 2000-01-01: earlier moments are seconds or milliseconds taken for microseconds
 ID_LENGTH = 200
 MOST_TOKENS = 2**31 - 1
+_LEAST_REAL, _MOST_REAL = float(np.finfo(np.float64).min), float(np.finfo(np.float64).max)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
@@ -52,6 +53,8 @@ class Checks:
 
     def close(self) -> tuple[Int64s, list[Rejection]]:
         """The rows that passed every check, ascending, and what is wrong with the others, by row."""
+        if not self._found:
+            return np.arange(self._n), self._found
         self._found.sort(key=lambda rejection: rejection.row)
         return accepted_rows(self._n, self._found), self._found
 
@@ -110,10 +113,12 @@ class Checks:
     def moments(self, field: str) -> Numbers:
         """A required moment, neither in the future nor before 2000."""
         column = self._batch.integers(field)
+        latest = self._now + FUTURE_TOLERANCE
+        if column.said.all() and _within(column.values, EARLIEST, latest):
+            return column
         self.refuse(~column.said, field, "must be given")
         self.refuse(column.said & (column.values < EARLIEST), field, "lies before the year 2000")
-        ahead = column.said & (column.values > self._now + FUTURE_TOLERANCE)
-        self.refuse(ahead, field, "lies more than 5 minutes in the future")
+        self.refuse(column.said & (column.values > latest), field, "lies more than 5 minutes in the future")
         return column
 
     def integers(self, field: str) -> Numbers:
@@ -132,6 +137,8 @@ class Checks:
         column = self._batch.reals(field)
         if required:
             self.refuse(~column.said, field, "must be given")
+        if _within(column.values, max(least, _LEAST_REAL), _MOST_REAL):
+            return column
         self.refuse(column.said & ~np.isfinite(column.values), field, "must be a finite number")
         self.refuse(column.said & np.isfinite(column.values) & (column.values < least), field, "must not be negative")
         return column
@@ -142,6 +149,11 @@ class Checks:
         for reason in sorted({problem for problem in problems if problem}):
             wrong = np.array([problem == reason for problem in problems], bool)
             self.refuse(column.spread(wrong, missing=False), field, reason)
+
+
+def _within(values: Int64s | Float64s, least: float, most: float) -> bool:
+    """Whether all values lie there, told from the smallest and the largest; NaN does not."""
+    return bool(len(values) and values.min() >= least and values.max() <= most)
 
 
 def _text_problem(value: str, longest: int, *, printable: bool) -> str | None:

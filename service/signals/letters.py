@@ -10,6 +10,7 @@ import numpy as np
 from confusable_homoglyphs import categories, confusables
 
 _NOT_VOWELS = re.compile(r"[^aeiouy]+")
+_NOT_LETTERS = re.compile(r"[^a-z]+")
 _CONSONANTS = re.compile(r"[b-df-hj-np-tvwxz]+")
 _NO_SCRIPT = frozenset({"COMMON", "INHERITED", "UNKNOWN"})
 # Writing systems that one honest word mixes: Japanese and Korean.
@@ -33,6 +34,13 @@ def latin_lookalike(character: str) -> str:
         return ""
     letters = [glyph["c"] for glyph in found[0]["homoglyphs"]]
     return next((letter for letter in letters if len(letter) == 1 and letter.isascii() and letter.isalpha()), "")
+
+
+def scripts(text: str) -> int:
+    """How many writing systems the letters of a text are from."""
+    if text.isascii():
+        return int(_NOT_LETTERS.sub("", text.lower()) != "")
+    return len({script(c) for c in text if c.isalpha()} - {""})
 
 
 def homoglyphs(text: str) -> int:
@@ -67,7 +75,7 @@ def plain(text: str) -> str:
 
 def vowel_share(text: str) -> float:
     """Share of vowels among the letters a-z of ``plain`` text; NaN without such letters."""
-    letters = sum("a" <= c <= "z" for c in text)
+    letters = len(_NOT_LETTERS.sub("", text))
     return len(_NOT_VOWELS.sub("", text)) / letters if letters else np.nan
 
 
@@ -78,5 +86,13 @@ def longest_consonants(text: str) -> int:
 
 def entropy(text: str) -> float:
     """Shannon entropy of the characters, in bits a character; 0 for an empty text."""
-    n = len(text)
-    return float(sum(-(k / n) * np.log2(k / n) for k in (text.count(c) for c in sorted(set(text)))))
+    n, total = len(text), 0.0
+    for c in sorted(set(text)):  # added up in a fixed order, and plainly: newer Pythons' sum() compensates
+        total += _bits(text.count(c), n)
+    return total
+
+
+@lru_cache(maxsize=20_000)
+def _bits(k: int, n: int) -> float:
+    """What ``k`` of ``n`` characters add to the entropy; a text has few different counts, and its logarithm is dear."""
+    return float(-(k / n) * np.log2(k / n))

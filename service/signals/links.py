@@ -37,13 +37,15 @@ class LinkCollector:
         number = code32(kind)
         values = [canonical[place] or "" for place in there]
         for hashed in self._pseudonymiser.link_keys(kind, values, self._now):
-            key_of = dict(zip(there, hashed, strict=True))
-            for row, code in enumerate(codes):
-                key = key_of.get(code)
-                if key is not None:
-                    self._rows.append(row)
-                    self._kinds.append(number)
-                    self._keys.append(key)
+            if there == codes:  # a call's values: all said, all different
+                self._rows += there
+                self._keys += hashed
+            else:
+                key_of = dict(zip(there, hashed, strict=True))
+                shown = [(row, key_of[code]) for row, code in enumerate(codes) if code in key_of]
+                self._rows += [row for row, _ in shown]
+                self._keys += [key for _, key in shown]
+            self._kinds += [number] * (len(self._rows) - len(self._kinds))
 
     def facts(self, account: Int64s, happened: Int64s) -> LinkFacts:
         """All links; ``account`` and ``happened`` are the rows', shape (n,)."""

@@ -25,6 +25,10 @@ _UNIVERSITY = re.compile(r"^(?:uni|univ)-|-(?:uni|univ)$|universit")
 _ROLES = frozenset(read_lines("role_mail.txt"))
 _TWO_NAMES = re.compile(r"[^\W\d_]{2,}[._-][^\W\d_]{2,}\d*")
 _SWITCH = re.compile(r"(?<=\d)(?=[^\W\d_])|(?<=[^\W\d_])(?=\d)")
+_LATIN_RUN = re.compile(r"[a-z]+")
+# Letters, digits and dots on both sides: what is before the @ then stands as it is, and the domain alone decides.
+_PLAIN = re.compile(r"([A-Za-z0-9_+-]{1,64}(?:\.[A-Za-z0-9_+-]{1,64}){0,31})@([A-Za-z0-9.-]{1,253})")
+_LONGEST_LOCAL, _LONGEST_MAIL = 64, 254
 
 
 class MailFacts(NamedTuple):
@@ -147,18 +151,18 @@ def name_overlap(local: str, words: Sequence[str]) -> float:
     Whole words first, the longest first; then beginnings of three letters and more, then initials. ``words`` are as in
     ``ParsedName.folded``. ``jsmith`` is all John Smith, ``johnny`` two thirds of him.
     """
-    pieces = re.findall(r"[a-z]+", letters.plain(local.partition("+")[0]))
+    pieces = _LATIN_RUN.findall(letters.plain(local.partition("+")[0]))
     total = sum(map(len, pieces))
     known = sorted({word for word in words if word.isascii() and word.isalpha()}, key=lambda word: (-len(word), word))
     if not total or not known:
         return np.nan
-    left = [piece for piece in pieces if piece]
+    left = " ".join(pieces)
     for word in known:
         if len(word) >= 2:
-            left = [part for piece in left for part in piece.replace(word, " ").split()]
+            left = left.replace(word, " ")
     unexplained = 0
-    for piece in left:
-        start = max((_common_start(piece, word) for word in known), default=0)
+    for piece in left.split():
+        start = max(_common_start(piece, word) for word in known)
         if start >= 3:
             unexplained += len(piece) - start
         elif any(piece == word[0] for word in known) or piece == "".join(word[0] for word in words if word.isascii()):
@@ -179,6 +183,28 @@ def _common_start(left: str, right: str) -> int:
 
 def _sides(text: str) -> tuple[str, str, bool]:
     """Both sides of the @ in lower case, the domain as ASCII, and whether mail could be sent there."""
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None and len(text) <= _LONGEST_MAIL and len(plain[1]) <= _LONGEST_LOCAL:
+        domain = _plain_domain(plain[2])
+        if domain is not None:
+            return plain[1].lower(), domain, True
+    return _checked_sides(text)
+
+
+@lru_cache(maxsize=50_000)
+def _plain_domain(domain: str) -> str | None:
+    """An ASCII domain in lower case; None where the library refuses it, or its length depends on how it is written.
+
+    Many accounts share a domain and hardly two a mailbox, so it is the domain alone that is remembered.
+    """
+    if "xn--" in domain.lower():
+        return None
+    local, found, valid = _checked_sides(f"a@{domain}")
+    return found if valid and local == "a" else None
+
+
+def _checked_sides(text: str) -> tuple[str, str, bool]:
+    """The same by the library alone."""
     try:
         checked = validate_email(text, check_deliverability=False)
     except EmailNotValidError:

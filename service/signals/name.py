@@ -37,7 +37,7 @@ def read_name(text: str) -> tuple[NameFacts, ParsedName | None]:
     facts = NameFacts(
         float(len(words)),
         float(len(text)),
-        float(len({letters.script(c) for c in text if c.isalpha()} - {""})),
+        float(letters.scripts(text)),
         float(letters.homoglyphs(text)),
         float(_case(words)),
         float(sum(map(str.isdigit, text))),

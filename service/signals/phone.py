@@ -10,6 +10,7 @@ from phonenumbers import PhoneNumberType
 
 from service.domain.parsed import ParsedPhone
 from service.domain.profile import country_number
+from service.signals import numbering
 
 LONGEST = 200
 
@@ -47,22 +48,28 @@ def read_phone(text: str, country: str | None) -> tuple[PhoneFacts, ParsedPhone 
 
     An impossible number still links: made-up numbers are made up in series.
     """
-    try:
-        number = phonenumbers.parse(text, country)
-    except phonenumbers.NumberParseException:
-        return _NOT_A_NUMBER, None
-    parsed = ParsedPhone(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
-    variety = float(len(set(str(number.national_number))))
-    if not phonenumbers.is_valid_number(number):
-        return PhoneFacts(1.0, 0.0, np.nan, np.nan, np.nan, variety), parsed
-    region = phonenumbers.region_code_for_number(number)
-    real = region is not None and len(region) == 2 and region.isalpha()  # 001 is a number of no country
+    plain = numbering.split(text)
+    if plain is not None:
+        code, national = plain
+        e164 = text
+    else:
+        try:
+            number = phonenumbers.parse(text, country)
+        except phonenumbers.NumberParseException:
+            return _NOT_A_NUMBER, None
+        code, national = number.country_code or 0, phonenumbers.national_significant_number(number)
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    variety = float(len(set(national.lstrip("0") or "0")))
+    region, kind = numbering.placed(code, national)
+    if kind == PhoneNumberType.UNKNOWN:
+        return PhoneFacts(1.0, 0.0, np.nan, np.nan, np.nan, variety), ParsedPhone(e164)
+    real = len(region) == 2 and region.isalpha()  # 001 is a number of no country
     facts = PhoneFacts(
         1.0,
         1.0,
-        float(_KIND.get(phonenumbers.number_type(number), _OTHER_KIND)),
-        float(country_number(region)) if real and region else np.nan,
+        float(_KIND.get(kind, _OTHER_KIND)),
+        float(country_number(region)) if real else np.nan,
         float(region == country) if country and real else np.nan,
         variety,
     )
-    return facts, parsed
+    return facts, ParsedPhone(e164)

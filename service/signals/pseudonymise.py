@@ -29,10 +29,7 @@ class Pseudonymiser:
 
         Two kinds never share a key for the same value: the HMAC is of the kind's name, a zero byte and the value.
         """
-        return [
-            [_cut(start, value) for value in values]
-            for start in [self._start(secret.secret, kind) for secret in self._keyring.active(now)]
-        ]
+        return [_cut(self._start(secret.secret, kind), values) for secret in self._keyring.active(now)]
 
     def secrets(self, now: int) -> tuple[str, ...]:
         """Ids of the secrets active at ``now``, the current one first."""
@@ -44,11 +41,14 @@ class Pseudonymiser:
         return np.array(keys, np.int64).reshape(len(keys), len(values))
 
 
-def _cut(start: hmac.HMAC, value: str) -> int:
-    """The first 64 bits of the HMAC of ``value``, as a signed integer other than 0."""
-    mac = start.copy()
-    mac.update(value.encode())
-    return int.from_bytes(mac.digest()[:_HASH_BYTES], "little", signed=True) or 1
+def _cut(start: hmac.HMAC, values: Sequence[str]) -> list[int]:
+    """The first 64 bits of the HMAC of each value, as a signed integer other than 0."""
+    cut = []
+    for value in values:
+        mac = start.copy()
+        mac.update(value.encode())
+        cut.append(int.from_bytes(mac.digest()[:_HASH_BYTES], "little", signed=True) or 1)
+    return cut
 
 
 def _started(secret: bytes, kind: str) -> hmac.HMAC:
@@ -68,22 +68,30 @@ class ContentHasher:
 
     def columns(self, table: str, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
         """The hash of each row of ``table`` that consists of ``columns``, at most 64; shape (n,), never 0."""
-        messages, words, texts = [b""], [], []  # the empty message stands in where no text was said
+        laid = np.empty((len(columns) + 1, len(columns[0].said)), "<i8")
+        texts, codes, first, messages = [], [], [], [b""]  # the empty message stands in where no text was said
+        numbers, words, there = [], [], []
         for place, column in enumerate(columns):
             if isinstance(column, Texts):
                 texts.append(place)
-                words.append(np.where(column.codes >= 0, column.codes + len(messages), 0))
+                codes.append(column.codes)
+                first.append([len(messages)])
                 messages += [value.encode() for value in column.values]
             else:
+                numbers.append(place)
                 # Adding 0.0 makes the two zeros of IEEE 754 one.
-                real = isinstance(column, Reals)
-                words.append((column.values + 0.0).view(np.int64) if real else column.values)
-        said = np.array([column.said for column in columns])
-        laid = np.empty((len(columns) + 1, said.shape[1]), "<i8")
-        laid[:-1] = words
-        laid[texts] = self._hashes("text", messages)[laid[texts]]
-        laid[:-1] *= said
-        laid[-1] = _BITS[: len(columns)] @ said
+                words.append((column.values + 0.0).view(np.int64) if isinstance(column, Reals) else column.values)
+                there.append(column.said)
+        laid[-1] = 0
+        if texts:
+            coded = np.array(codes)
+            said = coded >= 0
+            laid[texts] = self._hashes("text", messages)[(coded + first) * said] * said
+            laid[-1] += _BITS[texts] @ said
+        if numbers:
+            said = np.array(there)
+            laid[numbers] = np.array(words) * said
+            laid[-1] += _BITS[numbers] @ said
         laid = np.ascontiguousarray(laid.T)
         view, size = laid.tobytes(), 8 * laid.shape[1]
         hashes = self._hashes(table, [view[at : at + size] for at in range(0, len(view), size)])

@@ -50,7 +50,7 @@ class _Columns:
 
     def optional(self) -> list[Texts | Numbers | Reals]:
         """The columns that a caller may leave out."""
-        return [getattr(self, field.name) for field in fields(self)[2:]]
+        return [getattr(self, name) for name in self.__slots__[2:]]
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -89,10 +89,10 @@ class SignupDoor:
         rows, rejections = self._checked(batch, now)
         values = self._read(rows)
         phones = self._phones(rows, values)
-        profile = [self._profile(row, rows, values, phones[row][0]) for row in range(len(rows.created_at.values))]
+        profile = self._profiles(rows, values, [facts for facts, _ in phones])
         links = LinkCollector(self._pseudonymiser, now)
         links.add(mail_keys.KEYS, values.mailboxes, rows.email.codes.tolist())
-        links.add(person_keys.PHONE_KEYS, [number for _, number in phones], range(len(phones)))
+        links.add(person_keys.PHONE_KEYS, [number for _, number in phones], list(range(len(phones))))
         links.add(person_keys.DEVICE_KEYS, rows.device_id.values, rows.device_id.codes.tolist())
         links.add(address_keys.KEYS, values.parsed_addresses, rows.ip.codes.tolist())
         links.add(person_keys.NAME_KEYS, values.words, rows.full_name.codes.tolist())
@@ -162,38 +162,51 @@ class SignupDoor:
             read.append(known[code, country])
         return read
 
-    def _profile(self, row: int, rows: _Columns, values: _Values, phone_facts: phone.PhoneFacts) -> list[float]:
-        """The profile's facts of one row, in the profile's order."""
-        mail_code, name_code = rows.email.codes[row], rows.full_name.codes[row]
-        created = int(rows.created_at.values[row])
-        country = values.countries[rows.country.codes[row]]
-        address = values.addresses[rows.ip.codes[row]]
-        lives = country or address.country
-        seconds = rows.form_seconds
-        return [
-            *values.mails[mail_code],
-            _overlap(values, mail_code, name_code),
-            *values.names[name_code],
-            *phone_facts,
-            address.version,
-            address.kind,
-            address.hosted,
-            address.anonymous,
-            float(country_number(address.country)) if address.country else nan,
-            float(country == address.country) if country and address.country else nan,
-            address.network_size,
-            *((self._countries.clock(lives, created) if lives else None) or _NO_CLOCK),
-            *agent.agent_facts(rows.user_agent.row(row), created),
-            *self._countries.language_facts(country, values.languages[rows.accept_language.codes[row]]),
-            float(rows.device_id.codes[row] >= 0),
-            log1p(seconds.values[row]) if seconds.said[row] else nan,
-            _flag(rows.email_verified, row),
-            _flag(rows.phone_verified, row),
-            float(sum(bool(column.said_at(row)) for column in rows.optional())),
-            float(country_number(country)) if country else nan,
-            values.plans[rows.plan.codes[row]],
-            values.sources[rows.signup_source.codes[row]],
-        ]
+    def _profiles(self, rows: _Columns, values: _Values, phones: list[phone.PhoneFacts]) -> list[list[float]]:
+        """The profile's facts of each row, in the profile's order."""
+        said = [column.said for column in rows.optional()]
+        given = np.array(said).sum(axis=0).tolist()
+        coded = (rows.email, rows.full_name, rows.country, rows.ip, rows.user_agent, rows.accept_language)
+        small = (rows.device_id, rows.plan, rows.signup_source)
+        agents = [*rows.user_agent.values, None]
+        out: list[list[float]] = []
+        for of_mail, of_name, of_country, ip, browser, language, device, plan, source, at, dialled, fields_given in zip(
+            *(column.codes.tolist() for column in (*coded, *small)),
+            rows.created_at.values.tolist(),
+            phones,
+            given,
+            strict=True,
+        ):
+            country, address = values.countries[of_country], values.addresses[ip]
+            lives = country or address.country
+            row = len(out)
+            out.append(
+                [
+                    *values.mails[of_mail],
+                    _overlap(values, of_mail, of_name),
+                    *values.names[of_name],
+                    *dialled,
+                    address.version,
+                    address.kind,
+                    address.hosted,
+                    address.anonymous,
+                    float(country_number(address.country)) if address.country else nan,
+                    float(country == address.country) if country and address.country else nan,
+                    address.network_size,
+                    *((self._countries.clock(lives, at) if lives else None) or _NO_CLOCK),
+                    *agent.agent_facts(agents[browser], at),
+                    *self._countries.language_facts(country, values.languages[language]),
+                    float(device >= 0),
+                    log1p(rows.form_seconds.values[row]) if rows.form_seconds.said[row] else nan,
+                    _flag(rows.email_verified, row),
+                    _flag(rows.phone_verified, row),
+                    float(fields_given),
+                    float(country_number(country)) if country else nan,
+                    values.plans[plan],
+                    values.sources[source],
+                ]
+            )
+        return out
 
 
 def _overlap(values: _Values, mail_code: int, name_code: int) -> float:
