@@ -20,7 +20,7 @@ from service.domain.errors import (
     InvalidInput,
     UnknownAccount,
 )
-from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts
+from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts, SignupFacts
 from service.domain.raw import Link, Payment, Signal, Signup
 from service.domain.records import Assessment
 from service.domain.requests import ScoreRequest
@@ -33,6 +33,7 @@ from service.usecases.champion import Models, Serving
 from service.usecases.overlay import Brought, overlay
 
 Answer = Assessment | GatehouseError
+Rows = NDArray[np.intp]
 
 
 class Reads(Protocol):
@@ -211,10 +212,10 @@ class ScoreAccounts:
         return _Entered(
             Brought(signup_facts, payment_facts, own_links, signal_facts),
             link_facts,
-            signup_of,
-            payment_of,
-            link_of,
-            signal_of,
+            dict(zip(signup_of, signup_facts.each(), strict=True)),
+            _by_owner(payment_of),
+            _by_owner(link_of),
+            _by_owner(signal_of),
         )
 
 
@@ -231,17 +232,20 @@ def with_reasons(models: Models, assessment: Assessment) -> Assessment:
 
 @dataclass(frozen=True, slots=True)
 class _Entered:
-    """What the door let in, and which request each row belongs to."""
+    """What the door let in, and what of it each request brought; one that brought nothing is missing there."""
 
     brought: Brought
     own_links: OwnLinkFacts
-    signup_of: Int64s
-    payment_of: Int64s
-    link_of: Int64s
-    signal_of: Int64s
+    signup_of: dict[int, SignupFacts]
+    payments_of: dict[int, Rows]
+    links_of: dict[int, Rows]
+    signals_of: dict[int, Rows]
 
 
 def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
+    bare = not (request.payments or request.links or request.signals)  # a signup alone, as most are
+    if bare and (request.signup is None or request.signup.account_id == request.account_id):
+        return []
     said: list[tuple[str, Signup | Payment | Link | Signal]] = []
     if request.signup is not None:
         said.append(("signup", request.signup))
@@ -257,12 +261,20 @@ def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
 
 def _owners(
     owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]
-) -> tuple[Int64s, NDArray[np.intp]]:
-    """Of the rows that the door let in: the requests of those that count, and their places."""
+) -> tuple[list[int], Rows]:
+    """Of the rows that the door let in: the requests of those that count, ascending, and their places."""
     rejected = {bad.row for bad in rejections}
     entered = [owner for row, owner in enumerate(owners) if row not in rejected]
     places = [place for place, owner in enumerate(entered) if owner not in wrong]
-    return np.array([entered[place] for place in places], np.int64), np.array(places, np.intp)
+    return [entered[place] for place in places], np.array(places, np.intp)
+
+
+def _by_owner(owners: Sequence[int]) -> dict[int, Rows]:
+    """The rows of each request, from the request of each row."""
+    rows: dict[int, list[int]] = {}
+    for row, owner in enumerate(owners):
+        rows.setdefault(owner, []).append(row)
+    return {owner: np.array(mine, np.intp) for owner, mine in rows.items()}
 
 
 def _first_new(events: Int64s, stored: Int64s) -> Int64s:
@@ -274,18 +286,14 @@ def _first_new(events: Int64s, stored: Int64s) -> Int64s:
 
 def _arrival(answer: Answer, entered: _Entered, request: int, now: int) -> Arrival:
     brought = entered.brought
-
-    def mine(owner: Int64s) -> NDArray[np.intp]:
-        return np.flatnonzero(owner == request)
-
-    signup, payment = mine(entered.signup_of), mine(entered.payment_of)
-    link, signal = mine(entered.link_of), mine(entered.signal_of)
+    payments, links = entered.payments_of.get(request), entered.links_of.get(request)
+    signals = entered.signals_of.get(request)
     return Arrival(
         learned_at=now,
-        signups=brought.signups.take(signup) if len(signup) else None,
-        payments=brought.payments.take(payment) if len(payment) else None,
-        links=entered.own_links.take(link) if len(link) else None,
-        signals=brought.signals.take(signal) if len(signal) else None,
+        signups=entered.signup_of.get(request),
+        payments=brought.payments.take(payments) if payments is not None else None,
+        links=entered.own_links.take(links) if links is not None else None,
+        signals=brought.signals.take(signals) if signals is not None else None,
         usage=None,
         assessments=(answer,) if isinstance(answer, Assessment) else (),
         atomic=True,
@@ -296,8 +304,11 @@ def _settled(request: ScoreRequest, made: Answer, outcome: Outcome) -> Answer:
     if outcome.stored_assessment is not None:  # this request was answered before
         stored = outcome.stored_assessment
         return stored if stored.request_content == request.content else AlreadyExists("request", request.request_id)
+    if CONFLICT in outcome.signups.tolist():
+        return AlreadyExists("account", request.account_id)
+    if not (request.payments or request.links or request.signals):
+        return made
     for what, statuses, identifiers in (
-        ("account", outcome.signups, [request.account_id]),
         ("payment", outcome.payments, [p.event_id for p in request.payments]),
         ("link", outcome.links, [k.event_id or k.key_type for k in request.links]),
         ("signal", outcome.signals, [s.event_id or s.name for s in request.signals]),
