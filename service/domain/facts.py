@@ -81,7 +81,6 @@ class SignupFacts:
             self.links.of(account),
         )
 
-
     def each(self) -> list[SignupFacts]:
         """Every row by itself, as ``take`` gives it: links are sorted by account once, instead of searched for each."""
         if len(self) == 1:

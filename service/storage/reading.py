@@ -1,13 +1,15 @@
 # ruff: noqa: S608 - statements are put together from names of our own; what comes from outside is a parameter
 """Small reads: everything that bears on a few accounts at one moment, by index, however large the database is.
 
-Reads are capped where the fold is: an account's latest keys of a kind, a key's latest accounts, the accounts on it that
-stand under a verdict. So a card shared by twenty thousand accounts costs what one shared by three hundred does.
+Reads are capped where the fold is: an account's latest keys of a kind, the accounts that a key is counted on, those on
+it that stand under a verdict. So a card shared by twenty thousand accounts costs what one shared by three hundred does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,18 +27,21 @@ from service.storage.belonging import (
     postgres_keys,
 )
 from service.storage.memory import Memory
-from service.storage.sql import Int64s, Row, columns_of, encoded, rendered, run
+from service.storage.sql import Int64s, Row, columns_of, cursor_of, encoded, rendered, run
 from service.storage.usagerows import merged
+from service.tiles.fold import WINDOWS
 from service.tiles.history import (
     FRAUD,
     LEGITIMATE,
     OWN_KEYS_CAP,
     SHARING_CAP,
     History,
+    KeyCounts,
     KeyRows,
     OwnLinks,
     SignalRows,
     VerdictSpans,
+    no_signals,
 )
 from service.tiles.payments import PAYMENT_COLUMNS
 from service.tiles.rows import Tiles, merge
@@ -53,14 +58,16 @@ SIGNALS = (
 TILES = "SELECT account, layout, tiles FROM usage_tiles WHERE account IN @accounts AND week <= :week"
 SPANS = "SELECT account, verdict, start_at, end_at FROM verdict_spans WHERE account IN @accounts"
 
-# An account's latest keys of each kind; a key's latest accounts; those on it that stand under each verdict.
+# Of an account its latest keys of each kind; of a key on how many accounts it was seen in each window, and which of
+# them stand under each verdict.
 _OWN = (
     "SELECT account, kind, key, learned_at FROM links WHERE account = {account} AND kind = {kind} "
     f"AND learned_at <= :as_of ORDER BY learned_at DESC, key LIMIT {OWN_KEYS_CAP}"
 )
-_SHARING = (
-    "SELECT key, account, learned_at FROM links WHERE key = {key} AND learned_at <= :as_of "
-    f"ORDER BY learned_at DESC LIMIT {SHARING_CAP + 1}"
+_COUNTS = ", ".join(
+    "(SELECT count(*) FROM (SELECT 1 FROM links WHERE key = {key} AND learned_at <= :as_of "
+    f"AND learned_at > :since_{window} LIMIT {SHARING_CAP + 1}) s)"
+    for window in WINDOWS
 )
 _MARKED = (
     "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_at FROM links l "
@@ -68,6 +75,8 @@ _MARKED = (
     "AND s.end_at > :as_of WHERE l.key = {key} AND l.verdicts <> 0 AND l.verdicts IN ({verdict}, 3) "
     f"AND l.learned_at <= :as_of LIMIT {SHARING_CAP + 1}"
 )
+# Hardly an account has as many keys, and one walk over all of an account's costs a third of one by kind.
+OWN_ROWS = 192
 
 
 def _sqlite(select: str, width: int, source: str) -> str:
@@ -91,9 +100,23 @@ def _both(select: str, each: str) -> tuple[str, ...]:
 
 _EACH_KEY = "json_each(:keys) k"
 SQLITE_OWN = _sqlite(
+    "SELECT account AS c0, kind AS c1, key AS c2, learned_at AS c3 FROM links WHERE account = p.value "
+    f"AND learned_at <= :as_of LIMIT {OWN_ROWS + 1}",
+    4,
+    "json_each(:accounts) p",
+)
+SQLITE_OWN_BY_KIND = _sqlite(
     _named(_OWN.format(account="p.value", kind="k.kind")), 4, "json_each(:accounts) p CROSS JOIN link_kinds k"
 )
-SQLITE_SHARING = _sqlite(_named(_SHARING.format(key="k.value")), 3, _EACH_KEY)
+# Joined crosswise, since it would else walk all rows of a key that everybody has.
+SQLITE_SHOWN = (  # of accounts of which not all keys were read
+    "SELECT l.account, l.kind, l.key, l.learned_at FROM json_each(:accounts) p CROSS JOIN json_each(:keys) k "
+    "CROSS JOIN links l WHERE l.account = p.value AND l.key = k.value AND l.learned_at <= :as_of"
+)
+SQLITE_SHARING = (
+    f"SELECT k.value, {_COUNTS.format(key='k.value')}, EXISTS (SELECT 1 FROM links l INDEXED BY links_with_verdict "
+    f"WHERE l.key = k.value AND l.verdicts <> 0) FROM {_EACH_KEY}"
+)
 # Left to itself it walks all of a key's rows: it cannot know that few accounts have verdicts.
 _INDEXED = _MARKED.replace("FROM links l ", "FROM links l INDEXED BY links_with_verdict ")
 SQLITE_MARKED = tuple(_sqlite(_named(select), 6, _EACH_KEY) for select in _both(_INDEXED, "k.value"))
@@ -103,7 +126,13 @@ _LATERAL_OWN = (
     f"CROSS JOIN link_kinds k CROSS JOIN LATERAL ({_OWN.format(account='p.account', kind='k.kind')}) o"
 )
 _KEYS = f"(SELECT key FROM ({_LATERAL_OWN}) own UNION SELECT unnest(:keys::bigint[])) AS q(key)"
-POSTGRES_SHARING = f"SELECT s.* FROM {_KEYS} CROSS JOIN LATERAL ({_SHARING.format(key='q.key')}) s"
+POSTGRES_SHARING = f"SELECT q.key, {_COUNTS.format(key='q.key')} FROM {_KEYS}"
+POSTGRES_SHOWN = (
+    "SELECT s.* FROM unnest(:accounts::bigint[]) AS p(account) CROSS JOIN unnest(:keys::bigint[]) AS k(key) "
+    "CROSS JOIN LATERAL ("
+    "SELECT account, kind, key, learned_at FROM links WHERE account = p.account AND key = k.key "
+    "AND learned_at <= :as_of LIMIT 1) s"
+)
 POSTGRES_KEYS = postgres_keys(f"SELECT q.key FROM {_KEYS}")
 POSTGRES_MARKED = tuple(
     f"SELECT m.* FROM {_KEYS} CROSS JOIN LATERAL ({select}) m" for select in _both(_MARKED, "q.key")
@@ -118,20 +147,22 @@ def history(
     extra = np.empty(0, np.int64) if extra_keys is None else np.unique(extra_keys)
     closed = as_of - as_of % HOUR - HOUR  # start of the last hour that had ended
     parameters = {"accounts": who, "keys": extra, "as_of": as_of, "week": closed // WEEK}
+    parameters |= {f"since_{window}": as_of - width for window, width in WINDOWS.items()}
     read = _read_postgres if connection.dialect.name == "postgresql" else _read_sqlite
-    found, paid, said, used, spans, own_rows, shared, marked, members, held = read(connection, parameters)
+    found, paid, said, used, spans, own, sharing, marked, members, held = read(connection, parameters)
     of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
     usage = merged(used, of)
     open_hours = usage.time > closed
     if open_hours.any():
         usage = Tiles(usage.account[~open_hours], usage.time[~open_hours], usage.values[~open_hours])
+    by = np.argsort(sharing[:, 0])
     return History(
         **signed_up(who, found, of),
         usage=usage,
         payments=payment_history(paid, of),
         signals=signal_rows(said),
-        own=OwnLinks(own_rows[:, 0], own_rows[:, 1].astype(np.int32), own_rows[:, 2], own_rows[:, 3]),
-        sharing=KeyRows(*shared.T),
+        own=OwnLinks(own[:, 0], own[:, 1].astype(np.int32), own[:, 2], own[:, 3]),
+        sharing=KeyCounts(sharing[by, 0], sharing[by, 1 : 1 + len(WINDOWS)], as_of),
         marked=KeyRows(*marked[:, :3].T),
         spans=_spans(spans, marked),
         campaigns=campaign_facts(connection, members, held, as_of),
@@ -153,6 +184,8 @@ def signed_up(who: Int64s, found: Sequence[Row], of: dict[int, layouts.Fields]) 
 
 def payment_history(paid: Sequence[Row], of: dict[int, layouts.Fields]) -> Tiles:
     """Payment tiles of rows (account, learned_at, layout, facts)."""
+    if not paid:
+        return Tiles.empty(PAYMENT_COLUMNS)
     account, learned = columns_of([row[:2] for row in paid], 2)
     return merge(
         PAYMENT_COLUMNS, account, learned, layouts.payment_values([r[2] for r in paid], [r[3] for r in paid], of)
@@ -161,11 +194,16 @@ def payment_history(paid: Sequence[Row], of: dict[int, layouts.Fields]) -> Tiles
 
 def signal_rows(said: Sequence[Row]) -> SignalRows:
     """Rows (account, name, happened_at, learned_at, value)."""
+    if not said:
+        return no_signals()
     account, name, happened, learned = columns_of([row[:4] for row in said], 4)
     return SignalRows(account, name.astype(np.int32), happened, learned, np.array([row[4] for row in said], np.float64))
 
 
 def _spans(rows: Sequence[Row], marked: Int64s) -> VerdictSpans:
+    if not rows and not len(marked):
+        none = np.empty(0, np.int64)
+        return VerdictSpans(none, none, none, none)
     table = np.concatenate([np.array(rows, np.int64).reshape(-1, 4), marked[:, [1, 3, 4, 5]]])
     return VerdictSpans(*np.unique(table, axis=0).T)
 
@@ -174,22 +212,62 @@ Found = tuple[list[Row], list[Row], list[Row], list[Row], list[Row], Int64s, Int
 
 
 def _read_sqlite(connection: Connection, parameters: dict[str, Any]) -> Found:
-    accounts, as_of = {"accounts": parameters["accounts"]}, {"as_of": parameters["as_of"]}
-    own = _numbers(run(connection, SQLITE_OWN, **accounts, **as_of), 4)
-    keys = {"keys": np.unique(np.concatenate([own[:, 2], parameters["keys"]]))}
-    some = run(connection, ANY_CAMPAIGN)[0][0]
-    return (
-        run(connection, ACCOUNTS, **accounts, **as_of),
-        run(connection, PAYMENTS, **accounts, **as_of),
-        run(connection, SIGNALS, **accounts, **as_of),
-        run(connection, TILES, **accounts, week=parameters["week"]),
-        run(connection, SPANS, **accounts),
+    cursor = cursor_of(connection)
+    values = encoded(parameters, "sqlite")  # once: the same accounts and keys go into a dozen statements
+
+    def rows(sql: str, **other: str) -> list[Row]:
+        found: list[Row] = cursor.execute(rendered(sql, "sqlite"), values | other if other else values).fetchall()
+        return found
+
+    own, partial = _own(rows(SQLITE_OWN))
+    if len(partial):
+        by_kind = _numbers(rows(SQLITE_OWN_BY_KIND, accounts=json.dumps(partial)), 4)
+        own = np.concatenate([own, by_kind, _shown(rows, parameters["keys"], partial)])
+        own = np.unique(own, axis=0)
+    values["keys"] = json.dumps(sorted({*own[:, 2].tolist(), *parameters["keys"].tolist()}))
+    sharing = _table(rows(SQLITE_SHARING), 2 + len(WINDOWS))
+    judged = sharing[sharing[:, -1] > 0, 0]
+    marked = np.empty((0, 6), np.int64)
+    if len(judged):
+        keys = json.dumps(judged.tolist())
+        marked = np.concatenate([_numbers(rows(sql, keys=keys), 6) for sql in SQLITE_MARKED])
+    some = rows(ANY_CAMPAIGN)[0][0]
+    found = (
+        rows(ACCOUNTS),
+        rows(PAYMENTS),
+        rows(SIGNALS),
+        rows(TILES),
+        rows(SPANS),
         own,
-        _numbers(run(connection, SQLITE_SHARING, **keys, **as_of), 3),
-        np.concatenate([_numbers(run(connection, sql, **keys, **as_of), 6) for sql in SQLITE_MARKED]),
-        run(connection, SQLITE_MEMBERS, **accounts, **as_of) if some else [],
-        run(connection, SQLITE_KEYS, **keys, **as_of) if some else [],
+        sharing,
+        marked,
+        rows(SQLITE_MEMBERS) if some else [],
+        rows(SQLITE_KEYS) if some else [],
     )
+    cursor.close()
+    return found
+
+
+def _own(rows: Sequence[Row]) -> tuple[Int64s, list[int]]:
+    """Keys of the accounts that have no more than ``OWN_ROWS``, and the accounts that have more."""
+    own = _numbers(rows, 4)
+    if len(own) <= OWN_ROWS:
+        return own, []
+    who, count = np.unique(own[:, 0], return_counts=True)
+    partial = who[count > OWN_ROWS]
+    return (own[~np.isin(own[:, 0], partial)] if len(partial) else own), partial.tolist()
+
+
+def _shown(rows: Callable[..., list[Row]], keys: Int64s, accounts: list[int]) -> Int64s:
+    """Which of ``keys`` these accounts have shown, and when first: of some kinds only their latest keys were read."""
+    if not len(keys):
+        return np.empty((0, 4), np.int64)
+    return _table(rows(SQLITE_SHOWN, accounts=json.dumps(accounts), keys=json.dumps(keys.tolist())), 4)
+
+
+def _table(rows: Sequence[Row], width: int) -> Int64s:
+    """Rows of integers, shape (rows, width)."""
+    return np.fromiter(itertools.chain.from_iterable(rows), np.int64, len(rows) * width).reshape(-1, width)
 
 
 def _numbers(rows: Sequence[Row], width: int) -> Int64s:
@@ -198,7 +276,7 @@ def _numbers(rows: Sequence[Row], width: int) -> Int64s:
 
 
 def _read_postgres(connection: Connection, parameters: dict[str, Any]) -> Found:
-    """All statements in one round trip."""
+    """All statements in one round trip, and another where an account has shown a great many keys."""
     driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
     values = encoded(parameters, "postgresql")
     facts = (ACCOUNTS, PAYMENTS, SIGNALS, TILES, SPANS)
@@ -209,9 +287,14 @@ def _read_postgres(connection: Connection, parameters: dict[str, Any]) -> Found:
         for cursor, sql in zip(cursors, statements, strict=True):
             cursor.execute(rendered(sql, "postgresql").encode(), values)
         rows = [cursor.fetchall() for cursor in cursors]
-    own, shared = np.array(rows[5], np.int64).reshape(-1, 4), np.array(rows[6], np.int64).reshape(-1, 3)
-    marked = np.array([*rows[7], *rows[8]], np.int64).reshape(-1, 6)
-    return (rows[0], rows[1], rows[2], rows[3], rows[4], own, shared, marked, rows[9], rows[10])
+    own, marked = _table(rows[5], 4), _table([*rows[7], *rows[8]], 6)
+    kinds, count = np.unique(own[:, :2], axis=0, return_counts=True)
+    crowded = np.unique(kinds[count >= OWN_KEYS_CAP, 0])
+    if len(crowded) and len(parameters["keys"]):
+        shown = run(connection, POSTGRES_SHOWN, accounts=crowded, keys=parameters["keys"], as_of=parameters["as_of"])
+        own = np.unique(np.concatenate([own, _table(shown, 4)]), axis=0)
+    sharing = _table(rows[6], 1 + len(WINDOWS))
+    return (rows[0], rows[1], rows[2], rows[3], rows[4], own, sharing, marked, rows[9], rows[10])
 
 
 def known_events(

@@ -109,7 +109,8 @@ class Store:
         """All that was known of a few accounts at ``as_of``, for probes at that very moment.
 
         ``accounts`` of shape (n,), repeats allowed. ``extra_keys`` are link keys that they are about to show: sharing
-        and verdicts of those come along. Key rows are capped as the fold is (``tiles/history.py``).
+        and verdicts of those come along, and their rows among the accounts' own, however old. Keys come as counts,
+        capped as the fold is (``tiles/history.py``).
         """
         with snapshot(self.engine) as connection:
             return reading.history(connection, self._memory, accounts, as_of, extra_keys)

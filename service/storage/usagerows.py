@@ -53,6 +53,8 @@ def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:
 
 def merged(rows: list[Row], of: dict[int, layouts.Fields]) -> Tiles:
     """Tiles of rows (account, layout, packed tiles)."""
+    if not rows:
+        return Tiles.empty(USAGE_COLUMNS)
     account, records = layouts.usage_records([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], of)
     return unpack(USAGE_COLUMNS, account, records)
 

@@ -19,10 +19,13 @@ from service.tiles.history import (
     OWN_KEYS_CAP,
     SHARING_CAP,
     History,
+    KeyCounts,
     KeyRows,
     OwnLinks,
     VerdictSpans,
 )
+
+_WIDTHS = np.array(list(WINDOWS.values()), np.int64)
 
 MEASURES = ("keys", *(f"others_{window}" for window in WINDOWS), "fraud", "legitimate")
 
@@ -101,9 +104,15 @@ def _fullest(who: Int64s, kind: Int64s) -> int:
 def _others(history: History, pairs: KnownKeys, at: Int64s) -> Int64s:
     """Other accounts first seen on each pair's key in each window before ``at``; shape (pairs, windows).
 
-    Where they are more than ``SHARING_CAP``, some number above it: the fold needs to know no more of a hub.
+    Where they are more than ``SHARING_CAP``, some number above it: the fold needs to know no more of a hub. Raises
+    ValueError for counts that were made for another moment.
     """
-    key, learned = _by_key(history.sharing)
+    rows = history.sharing
+    if isinstance(rows, KeyCounts):
+        if (at != rows.at).any():
+            raise ValueError(f"keys were counted at {rows.at} and are asked about at another moment")
+        return rows.of(pairs.key) - (pairs.learned[:, None] > at[:, None] - _WIDTHS)
+    key, learned = _by_key(rows)
     low, high = _bounds(key, history.own, pairs)
     stop = search(learned, low, high, at)
     low = np.maximum(low, stop - (SHARING_CAP + 2))
@@ -136,6 +145,8 @@ def _bounds(key: Int64s, own: OwnLinks, pairs: KnownKeys) -> tuple[Int64s, Int64
 
 def _verdicts(history: History, pairs: KnownKeys, account: Int64s, at: Int64s) -> Int64s:
     """Other accounts on each pair's key under a fraud, and under a legitimate, verdict at ``at``; shape (pairs, 2)."""
+    if not len(history.spans.account):
+        return np.zeros((len(pairs.key), 2), np.int64)
     key, time, delta = _verdict_steps(history.marked, history.spans)
     running = np.zeros((len(key) + 1, 2), np.int64)
     np.cumsum(delta, axis=0, out=running[1:])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from service.domain.facts import Int64s, LinkFacts, PaymentFacts, SignalFacts, SignupFacts
-from service.tiles.history import History, KeyRows, OwnLinks, SignalRows, concat_rows, union_payments
+from service.tiles.history import History, KeyCounts, KeyRows, OwnLinks, SignalRows, concat_rows, union_payments
 from service.tiles.payments import payment_tiles
 
 
@@ -31,8 +31,8 @@ class Brought:
 def overlay(history: History, brought: Brought, now: int, *, payments: Int64s, signals: Int64s) -> History:
     """``history`` with what was brought, learned at ``now``.
 
-    ``payments`` and ``signals`` are the rows of ``brought`` that are not stored yet; links are compared here, with the
-    history's rows on the keys that were brought (it must have been read with them as extra keys).
+    ``payments`` and ``signals`` are the rows of ``brought`` that are not stored yet; links are compared here, with what
+    the history says of its accounts' own keys (it must have been read with those that were brought as extra keys).
     """
     return _links(_facts(_signups(history, brought.signups, now), brought, now, payments, signals), brought, now)
 
@@ -71,18 +71,20 @@ def _links(history: History, brought: Brought, now: int) -> History:
     links = brought.links()
     if len(links) == 0:
         return history
-    pair = np.stack([links.account, links.key], axis=1)
-    _, first = np.unique(pair, axis=0, return_index=True)
-    stored = {(int(k), int(a)) for k, a in zip(history.sharing.key, history.sharing.account, strict=True)}
-    fresh = np.array([i for i in first if (int(links.key[i]), int(links.account[i])) not in stored], np.int64)
-    if len(fresh) == 0:
+    stored = set(zip(history.own.account.tolist(), history.own.key.tolist(), strict=True))
+    first: dict[tuple[int, int], int] = {}
+    for row, pair in enumerate(zip(links.account.tolist(), links.key.tolist(), strict=True)):
+        if pair not in stored:
+            first.setdefault(pair, row)
+    if not first:
         return history
+    fresh = np.array(list(first.values()), np.int64)
     at = np.full(len(fresh), now, np.int64)
     account, key = links.account[fresh], links.key[fresh]
-    rows = KeyRows(key, account, at)
+    rows, sharing = KeyRows(key, account, at), history.sharing
     return replace(
         history,
         own=concat_rows([history.own, OwnLinks(account, links.kind[fresh], key, at)]),
-        sharing=concat_rows([history.sharing, rows]),
+        sharing=sharing.shown(key) if isinstance(sharing, KeyCounts) else concat_rows([sharing, rows]),
         marked=concat_rows([history.marked, rows]),
     )

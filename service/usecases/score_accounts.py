@@ -259,9 +259,7 @@ def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
     ]
 
 
-def _owners(
-    owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]
-) -> tuple[list[int], Rows]:
+def _owners(owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]) -> tuple[list[int], Rows]:
     """Of the rows that the door let in: the requests of those that count, ascending, and their places."""
     rejected = {bad.row for bad in rejections}
     entered = [owner for row, owner in enumerate(owners) if row not in rejected]

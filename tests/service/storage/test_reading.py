@@ -20,7 +20,7 @@ from service.storage.store import Store
 from service.storage.tables import layouts as layout_table
 from service.tiles.campaigns import fold_campaigns
 from service.tiles.fold import WINDOWS, Folded, fold_payments, fold_usage
-from service.tiles.history import SHARING_CAP, History
+from service.tiles.history import SHARING_CAP, History, KeyCounts
 from service.tiles.sharing import fold_sharing
 from tests.service.storage.factories import (
     KINDS,
@@ -229,7 +229,7 @@ def hub(count: int, key: str = "hub") -> SignupFacts:
     return SignupFacts(names, account, at, profile, account, links)
 
 
-def test_a_key_of_twenty_thousand_accounts_brings_no_more_rows_than_the_cap(store: Store) -> None:
+def test_a_key_of_twenty_thousand_accounts_is_counted_to_the_cap_and_no_further(store: Store) -> None:
     facts = hub(20_000)
     with store.bulk() as file:
         file.signups(facts)
@@ -237,14 +237,45 @@ def test_a_key_of_twenty_thousand_accounts_brings_no_more_rows_than_the_cap(stor
     store.record_labels([replace(label, retracted_at=None, campaign_id=None) for label in labelled])
     last = facts.account[-1:]
     history = store.history(last, LATER)
-    assert len(history.sharing.key) == SHARING_CAP + 1
+    assert isinstance(history.sharing, KeyCounts)
+    assert history.sharing.count.tolist() == [[0, 0, 0, 0, SHARING_CAP + 1]]
     assert len(history.marked.key) == SHARING_CAP + 1
     sharing = fold_sharing(history, last, np.array([LATER]), [code32("device")])
     assert sharing.column(code32("device"), "others_life").tolist() == [SHARING_CAP]
     verdict = "fraud" if labelled[0].verdict.value == "fraud" else "legitimate"
     assert sharing.column(code32("device"), verdict).tolist() == [SHARING_CAP]
-    newest = store.history(facts.account[300:301], int(facts.created_at[300]))
-    assert newest.sharing.learned.max() == facts.created_at[300]
+    early = store.history(facts.account[200:201], int(facts.created_at[200]))
+    assert isinstance(early.sharing, KeyCounts)
+    assert early.sharing.count.tolist() == [[201] * len(WINDOWS)]
+
+
+def test_what_was_counted_for_one_moment_answers_for_no_other(store: Store) -> None:
+    with store.bulk() as file:
+        file.signups(hub(3))
+    who = ints(hash64("hub-1"))
+    with pytest.raises(ValueError, match="another moment"):
+        fold_sharing(store.history(who, LATER), who, ints(LATER + 1), [code32("device")])
+
+
+def test_an_account_with_a_great_many_keys_is_read_as_in_bulk_and_known_to_have_shown_an_old_one(store: Store) -> None:
+    many = [link_facts("many", START + i * HOUR, device=f"d-{i}") for i in range(300)]
+    few = [link_facts("few", START + i * HOUR, device=f"d-{i}", ip=f"i-{i}") for i in range(20)]
+    account = ints(hash64("many"), hash64("few"))
+    profile = np.zeros((2, len(PROFILE)), np.float32)
+    facts = SignupFacts(["many", "few"], account, ints(START, START), profile, account, LinkFacts.concat([*many, *few]))
+    with store.bulk() as file:
+        file.signups(facts)
+    (bulk,) = store.histories()
+    who = np.unique(account)
+    assert_same(folded(store.history(who, LATER), who, LATER), folded(bulk, who, LATER))
+    oldest = link_facts("many", LATER, device="d-0", ip="i-new")
+    own = store.history(who, LATER, oldest.key).own
+    shown = set(zip(own.account.tolist(), own.key.tolist(), strict=True))
+    for name, known in (("many", [True, False]), ("few", [True, False])):
+        assert [(hash64(name), key) in shown for key in oldest.key.tolist()] == known
+    assert len(shown) == len(own.key)
+    again = store.history(who, LATER, oldest.key)
+    assert_same(folded(again, who, LATER), folded(bulk, who, LATER))
 
 
 def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
@@ -257,14 +288,21 @@ def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
     with store.engine.connect() as connection:
         for name, sql in (
             ("own", reading.SQLITE_OWN),
+            ("by kind", reading.SQLITE_OWN_BY_KIND),
+            ("shown", reading.SQLITE_SHOWN),
             ("sharing", reading.SQLITE_SHARING),
             ("fraud", reading.SQLITE_MARKED[0]),
         ):
-            values = {"accounts": "[]", "keys": "[]", "as_of": 0}
+            values = {"accounts": "[]", "keys": "[]", "as_of": 0, **{f"since_{window}": 0 for window in WINDOWS}}
             rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {rendered(sql, 'sqlite')}", values)
             plans[name] = " ".join(row[3] for row in rows)
-    assert "COVERING INDEX links_by_kind (account=? AND kind=? AND learned_at<?)" in plans["own"]
-    assert "COVERING INDEX links_by_key (key=? AND learned_at<?)" in plans["sharing"]
+    assert "SEARCH links USING COVERING INDEX links_by_kind (account=?)" in plans["own"]
+    assert "COVERING INDEX links_by_kind (account=? AND kind=? AND learned_at<?)" in plans["by kind"]
+    assert "SEARCH l USING PRIMARY KEY (account=? AND key=?)" in plans["shown"]
+    counted = "COVERING INDEX links_by_key (key=? AND learned_at>? AND learned_at<?)"
+    assert plans["sharing"].count(counted) == len(WINDOWS)
+    assert "INDEX links_with_verdict (key=?" in plans["sharing"]
+    assert all("SCAN links" not in plan and "SCAN l " not in plan for plan in plans.values())
     assert "INDEX links_with_verdict (key=? AND verdicts=?)" in plans["fraud"]
 
 
@@ -273,7 +311,9 @@ def test_keys_that_an_account_is_about_to_show_can_be_asked_for(store: Store) ->
     store.record_labels([replace(verdicts(1)[0], account_id="other", decided_at=START, retracted_at=None)])
     coming = link_facts("new", START, device="d").key
     history = store.history(ints(hash64("new")), LATER, coming)
-    assert history.sharing.account.tolist() == [hash64("other")]
+    assert isinstance(history.sharing, KeyCounts)
+    assert history.sharing.key.tolist() == coming.tolist()
+    assert history.sharing.count.tolist() == [[0, 0, 0, 0, 1]]
     assert history.marked.account.tolist() == [hash64("other")]
 
 
