@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 from service.domain.errors import FieldViolation, InvalidInput
+from service.rpc.plain import surely_valid
 
 Request = TypeVar("Request", bound=Message)
 
@@ -36,6 +37,8 @@ def decode(data: bytes, message_type: type[Request]) -> Request:
         request.ParseFromString(data)
     except DecodeError:
         raise RefusedMessage(_identifier(data), *_undecodable(data, message_type)) from None
+    if surely_valid(request):
+        return request
     violations = _validator.collect_violations(request)
     if violations:
         name = request.DESCRIPTOR.fields_by_number[1].name if request.DESCRIPTOR.fields else ""
