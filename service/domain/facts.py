@@ -81,25 +81,6 @@ class SignupFacts:
             self.links.of(account),
         )
 
-    def each(self) -> list[SignupFacts]:
-        """Every row by itself, as ``take`` gives it: links are sorted by account once, instead of searched for each."""
-        if len(self) == 1:
-            return [self]
-        links = self.links.take(np.argsort(self.links.account, kind="stable"))
-        low = np.searchsorted(links.account, self.account, "left").tolist()
-        high = np.searchsorted(links.account, self.account, "right").tolist()
-        return [
-            SignupFacts(
-                self.account_id[i : i + 1],
-                self.account[i : i + 1],
-                self.created_at[i : i + 1],
-                self.profile[i : i + 1],
-                self.content[i : i + 1],
-                LinkFacts(links.account[a:b], links.kind[a:b], links.key[a:b], links.happened[a:b]),
-            )
-            for i, (a, b) in enumerate(zip(low, high, strict=True))
-        ]
-
 
 @dataclass(frozen=True, slots=True)
 class PaymentFacts:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
@@ -63,7 +64,7 @@ def insert_assessments(connection: Connection, made: Sequence[Assessment], on_co
         "policy_version": [a.policy_version for a in made],
         "feature_fingerprint": [a.feature_fingerprint for a in made],
         "features": [a.features for a in made],
-        "links": [json.dumps([_link(each) for each in a.links]) if a.links else "[]" for a in made],
+        "links": [orjson.dumps([_link(each) for each in a.links]).decode() if a.links else "[]" for a in made],
         "rules": [json.dumps(a.rules) if a.rules else "[]" for a in made],
         "degraded": [json.dumps(a.degraded) if a.degraded else "[]" for a in made],
         "campaign_id": [a.campaign_id for a in made],

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,8 @@ Values: TypeAlias = "NDArray[Any] | Sequence[Any]"
 Row: TypeAlias = "tuple[Any, ...]"
 
 COPY_FROM = 2_000  # rows; PostgreSQL's COPY into a staging table pays from here on
+MANY_ROWS = 2_000  # an import's batch, which nobody waits for
+_STATEMENT_ROWS = (256, 64, 16, 4, 1)  # of few lengths, so that each is prepared once
 _LIST = re.compile(r"IN @(\w+)")
 _TEXTS = re.compile(r"IN @@(\w+)")
 _NAME = re.compile(r"(?<![:\w]):(\w+)")
@@ -102,9 +105,7 @@ def insert(connection: Connection, table: Table, columns: Mapping[str, Values], 
     if not lists[0]:
         return
     if connection.dialect.name == "sqlite":
-        cursor = cursor_of(connection)
-        cursor.executemany(_sqlite_insert(table, tuple(columns), on_conflict), zip(*lists, strict=True))
-        cursor.close()
+        _insert_sqlite(connection, table, tuple(columns), lists, on_conflict)
     elif len(lists[0]) < COPY_FROM:
         cursor = cursor_of(connection)
         cursor.execute(_postgres_insert(table, tuple(columns), on_conflict), tuple(lists))
@@ -113,10 +114,33 @@ def insert(connection: Connection, table: Table, columns: Mapping[str, Values], 
         _copy(connection, table, tuple(columns), lists, on_conflict)
 
 
+def _insert_sqlite(
+    connection: Connection, table: Table, names: tuple[str, ...], lists: Sequence[Sequence[Any]], on_conflict: str
+) -> None:
+    """Few rows go by statements of many rows.
+
+    Python's driver lets other threads in at each step of a statement, and waits until it may go on: a group commit of
+    32 signups has 400 rows, and a busy thread kept each of them waiting.
+    """
+    rows = len(lists[0])
+    cursor = cursor_of(connection)
+    if rows > MANY_ROWS:
+        cursor.executemany(_sqlite_insert(table, names, on_conflict, 1), zip(*lists, strict=True))
+    else:
+        values = list(chain.from_iterable(zip(*lists, strict=True)))
+        done = 0
+        for size in _STATEMENT_ROWS:
+            while rows - done >= size:
+                statement = _sqlite_insert(table, names, on_conflict, size)
+                cursor.execute(statement, values[done * len(names) : (done + size) * len(names)])
+                done += size
+    cursor.close()
+
+
 @lru_cache(maxsize=256)
-def _sqlite_insert(table: Table, names: tuple[str, ...], on_conflict: str) -> str:
-    marks = ", ".join("?" * len(names))
-    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks}) {on_conflict}"
+def _sqlite_insert(table: Table, names: tuple[str, ...], on_conflict: str, rows: int) -> str:
+    marks = ", ".join([f"({', '.join('?' * len(names))})"] * rows)
+    return f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {marks} {on_conflict}"
 
 
 @lru_cache(maxsize=256)

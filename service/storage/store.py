@@ -48,7 +48,7 @@ from service.storage import (
     shadows,
     writing,
 )
-from service.storage.arrivals import Arrival, Outcome
+from service.storage.arrivals import Arrival, Arrivals, Outcome, Outcomes
 from service.storage.assessments import Chances, LatestDecision
 from service.storage.bulk import Bulk, bulk
 from service.storage.campaigns import Event
@@ -122,7 +122,11 @@ class Store:
 
     def write(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
         """Writes all arrivals in one transaction, durable on return; one Outcome each, in order."""
-        return writing.write(self.engine, self.segments, self._memory, arrivals)
+        return list(self.write_together([Arrivals.of(arrivals)]))
+
+    def write_together(self, groups: Sequence[Arrivals]) -> Outcomes:
+        """Writes all groups in one transaction, durable on return; the outcomes of all, one group after the other."""
+        return writing.write(self.engine, self.segments, self._memory, Arrivals.joined(groups))
 
     def bulk(self) -> AbstractContextManager[Bulk]:
         """One import file's transaction; commits when the block ends, and an exception leaves nothing of it.

@@ -13,18 +13,18 @@ from threading import Lock
 from typing import Protocol
 
 from service.domain.errors import DeadlineExceeded, Overloaded
-from service.storage.arrivals import Arrival, Outcome
+from service.storage.arrivals import Arrival, Arrivals, Outcome, Outcomes
 from service.storage.database import DRIVER_ERRORS
 
-Written = Future[list[Outcome]]
-Ticket = tuple[Sequence[Arrival], Written]
+Written = Future[Outcomes]
+Ticket = tuple[Arrivals, Written]
 
 
 class Writes(Protocol):
     """What the writer needs of a store."""
 
-    def write(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
-        """Writes all arrivals in one transaction."""
+    def write_together(self, groups: Sequence[Arrivals]) -> Outcomes:
+        """Writes all groups in one transaction."""
 
 
 class Writer:
@@ -40,8 +40,8 @@ class Writer:
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="writer")
 
-    def begin(self, arrivals: Sequence[Arrival]) -> Written:
-        """Hands arrivals over, and does not wait: done once they are durable, with one Outcome each, in order.
+    def begin(self, arrivals: Arrivals) -> Written:
+        """Hands arrivals over, and does not wait: done once they are durable, with what became of them.
 
         What hangs on it is called on the writer's thread, which the next transaction waits for: it must be short.
         Raises Overloaded where too many wait already. The future raises what the store raises.
@@ -59,13 +59,13 @@ class Writer:
         return ticket
 
     def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]:
-        """As ``begin``, and returns when the arrivals are durable.
+        """As ``begin``, and returns when the arrivals are durable: one Outcome each, in order.
 
         Raises DeadlineExceeded after ``timeout_s``; then they are either not written, or written as a repeat will find.
         """
-        ticket = self.begin(arrivals)
+        ticket = self.begin(Arrivals.of(arrivals))
         try:
-            return ticket.result(timeout_s)
+            return list(ticket.result(timeout_s))
         except TimeoutError:
             ticket.cancel()
             raise DeadlineExceeded(f"not written within {timeout_s:g} s; the same request again is safe") from None
@@ -100,10 +100,10 @@ class Writer:
                 self._thread_result(alone)
 
     def _commit(self, taken: Sequence[Ticket]) -> None:
-        outcomes = self._store.write([arrival for arrivals, _ in taken for arrival in arrivals])
+        outcomes = self._store.write_together([arrivals for arrivals, _ in taken])
         at = 0
         for arrivals, ticket in taken:
-            ticket.set_result(outcomes[at : at + len(arrivals)])
+            ticket.set_result(outcomes.some(at, at + len(arrivals)))
             at += len(arrivals)
 
     def _thread_result(self, alone: Sequence[Ticket]) -> None:

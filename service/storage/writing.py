@@ -15,7 +15,18 @@ from service.domain.facts import Int8s, LinkFacts, OwnLinkFacts, PaymentFacts, S
 from service.domain.records import Assessment
 from service.domain.time import WEEK
 from service.storage import factrows, layouts
-from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Outcome, judge
+from service.storage.arrivals import (
+    CONFLICT,
+    DUPLICATE,
+    NEW,
+    OWN_TIME,
+    PARTS,
+    Arrivals,
+    Outcomes,
+    Rows,
+    Verdict,
+    judge,
+)
 from service.storage.assessments import insert_assessments, stored_requests
 from service.storage.database import writing
 from service.storage.locks import lock_links
@@ -25,7 +36,6 @@ from service.storage.sql import Int64s
 from service.storage.usagerows import compact, insert_tiles, part_number
 from service.tiles.usage import usage_tiles
 
-PARTS = ("signups", "payments", "usage", "links", "signals")
 RETRIES = 5
 _RACES = {"23505", "40001", "40P01"}  # unique violation, serialisation failure, deadlock
 
@@ -47,8 +57,8 @@ class _Part:
     statuses: Int8s
 
 
-def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Sequence[Arrival]) -> list[Outcome]:
-    """See ``Store.write``. Another server that writes the same ids at the same moment makes this one judge again."""
+def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Arrivals) -> Outcomes:
+    """See ``Store.write_together``. Where another server writes the same ids at that moment, this one judges again."""
     for attempt in range(RETRIES):
         try:
             with writing(engine) as connection:
@@ -64,10 +74,10 @@ def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Sequence
 
 
 def _write(
-    connection: Connection, segments: Segments, memory: Memory, arrivals: Sequence[Arrival]
-) -> tuple[list[Outcome], Callable[[], None]]:
+    connection: Connection, segments: Segments, memory: Memory, arrivals: Arrivals
+) -> tuple[Outcomes, Callable[[], None]]:
     lock_links(connection)
-    parts = [part for name in PARTS if (part := _gathered(name, arrivals)) is not None]
+    parts = [_part(name, arrivals.parts[name], arrivals.learned_at) for name in PARTS if name in arrivals.parts]
     accounts = [part.account for part in parts]
     if accounts:
         known, content, erased = factrows.stored_accounts(connection, np.concatenate(accounts))
@@ -77,31 +87,24 @@ def _write(
             )
     else:
         erased = np.empty(0, np.int64)
-    asked = [(i, each) for i, arrival in enumerate(arrivals) for each in arrival.assessments]
-    stored = stored_requests(connection, [each for _, each in asked])
-    verdicts, judged = _settle(arrivals, parts, erased, asked, stored)
+    stored = stored_requests(connection, arrivals.assessments)
+    verdicts, judged = _settle(arrivals, parts, erased, stored)
     fresh = _insert(connection, parts, judged, memory)
-    insert_assessments(
-        connection,
-        [each for (i, each), (status, _) in zip(asked, verdicts, strict=True) if status == NEW and judged[i]],
-    )
-    return _outcomes(arrivals, parts, asked, verdicts, judged), fresh
+    made = zip(arrivals.assessment_of, arrivals.assessments, verdicts, strict=True)
+    insert_assessments(connection, [each for i, each, (status, _) in made if status == NEW and judged[i]])
+    statuses = {part.name: (part.arrival, part.statuses) for part in parts}
+    return Outcomes(judged, statuses, arrivals.assessment_of, verdicts), fresh
 
 
-def _gathered(name: str, arrivals: Sequence[Arrival]) -> _Part | None:
-    there = [(i, said) for i, arrival in enumerate(arrivals) if (said := getattr(arrival, name)) is not None]
-    there = [(i, said) for i, said in there if len(said)]
-    if not there:
-        return None
-    facts: Any = factrows.join([said for _, said in there])
-    arrival = np.repeat(np.array([i for i, _ in there], np.int64), [len(said) for _, said in there])
+def _part(name: str, rows: Rows, learned_at: Int64s) -> _Part:
+    facts = rows.facts
     own = facts.created_at if name == "signups" else facts.links.happened if name == "links" else facts.happened
-    stamps = np.array([2**62 if a.learned_at is None else a.learned_at for a in arrivals], np.int64)[arrival]
-    learned = np.where(stamps == 2**62, own, stamps)
+    stamps = learned_at[rows.of]
+    learned = np.where(stamps == OWN_TIME, own, stamps)
     account = facts.links.account if name == "links" else facts.account
     ids = facts.account if name == "signups" else facts.event
     none = np.empty(0, np.int64)
-    return _Part(name, facts, arrival, learned, ids, account, none, none, np.empty(0, np.int8))
+    return _Part(name, facts, rows.of, learned, ids, account, none, none, np.empty(0, np.int8))
 
 
 def _stored(connection: Connection, segments: Segments, part: _Part) -> tuple[Int64s, Int64s]:
@@ -114,15 +117,8 @@ def _stored(connection: Connection, segments: Segments, part: _Part) -> tuple[In
     return np.concatenate([live, past[only]]), np.concatenate([contents, old[only]])
 
 
-Verdict = tuple[int, Assessment | None]
-
-
 def _settle(
-    arrivals: Sequence[Arrival],
-    parts: Sequence[_Part],
-    erased: Int64s,
-    asked: Sequence[tuple[int, Assessment]],
-    stored: dict[str, Assessment],
+    arrivals: Arrivals, parts: Sequence[_Part], erased: Int64s, stored: dict[str, Assessment]
 ) -> tuple[list[Verdict], list[bool]]:
     """Statuses of every row, and which arrivals are written.
 
@@ -133,6 +129,7 @@ def _settle(
     in_ = [True] * len(arrivals)
     for part in parts:
         part.statuses = np.full(len(part.ids), CONFLICT, np.int8)
+    asked = list(zip(arrivals.assessment_of, arrivals.assessments, strict=True))
     verdicts: list[Verdict] = [(CONFLICT, None)] * len(asked)
     while True:
         conflicts: set[int] = set()
@@ -152,7 +149,7 @@ def _settle(
                 verdicts[place] = _against(each, seen)
                 if verdicts[place][0] == CONFLICT:
                     conflicts.add(i)
-        out = {i for i in conflicts if arrivals[i].atomic}
+        out = {i for i in conflicts if arrivals.atomic[i]}
         if not out:
             return verdicts, in_
         for i in (out & certain) or {min(out)}:
@@ -208,29 +205,3 @@ def add_live_usage(connection: Connection, facts: UsageFacts, learned: Int64s, m
     Segments.log(connection, part, facts, learned)
     if part % 8 == 0:
         compact(connection, facts.account, int(learned.min()) // WEEK, memory)
-
-
-def _outcomes(
-    arrivals: Sequence[Arrival],
-    parts: Sequence[_Part],
-    asked: Sequence[tuple[int, Assessment]],
-    verdicts: Sequence[Verdict],
-    in_: Sequence[bool],
-) -> list[Outcome]:
-    statuses: list[dict[str, Int8s]] = [{} for _ in arrivals]
-    for part in parts:
-        starts = np.flatnonzero(np.concatenate([[True], part.arrival[1:] != part.arrival[:-1]]))
-        for rows in np.split(np.arange(len(part.ids)), starts[1:]):
-            statuses[int(part.arrival[rows[0]])][part.name] = part.statuses[rows]
-    made: list[list[Verdict]] = [[] for _ in arrivals]
-    for (i, _), verdict in zip(asked, verdicts, strict=True):
-        made[i].append(verdict)
-    return [
-        Outcome(
-            written=in_[i],
-            assessments=np.array([status for status, _ in made[i]], np.int8),
-            stored=tuple(before for _, before in made[i]),
-            **statuses[i],
-        )
-        for i in range(len(arrivals))
-    ]

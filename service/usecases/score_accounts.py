@@ -20,20 +20,19 @@ from service.domain.errors import (
     InvalidInput,
     UnknownAccount,
 )
-from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts, SignupFacts
+from service.domain.facts import Int64s, LinkFacts, OwnLinkFacts
 from service.domain.raw import Link, Payment, Signal, Signup
 from service.domain.records import Assessment
 from service.domain.requests import ScoreRequest
 from service.signals.checks import Rejection
 from service.signals.door import Door
-from service.storage.arrivals import CONFLICT, Arrival, Outcome
+from service.storage.arrivals import CONFLICT, Arrivals, Outcome, Outcomes, Rows
 from service.tiles.history import History
 from service.usecases.assess import Asked, assess
 from service.usecases.champion import Models, Serving
 from service.usecases.overlay import Brought, overlay
 
 Answer = Assessment | GatehouseError
-Rows = NDArray[np.intp]
 
 
 class Reads(Protocol):
@@ -47,7 +46,7 @@ class Reads(Protocol):
 class Writes(Protocol):
     """What scoring writes through: a writer that commits together all that wait."""
 
-    def begin(self, arrivals: Sequence[Arrival]) -> Future[list[Outcome]]: ...
+    def begin(self, arrivals: Arrivals) -> Future[Outcomes]: ...
 
 
 class Answered(Protocol):
@@ -64,7 +63,7 @@ class Begun:
     answers: Sequence[Answer]  # of each request, if what is written says nothing else
     sent: Sequence[int]  # requests whose facts and assessments are written, in the order of ``written``
     history: History | None  # what was read; None: nothing was
-    written: Future[list[Outcome]]
+    written: Future[Outcomes]
 
     def wait(self, timeout_s: float) -> None:
         """Until it is durable; raises DeadlineExceeded after ``timeout_s``, and what the store raises."""
@@ -75,9 +74,9 @@ class Begun:
             raise DeadlineExceeded(f"not written within {timeout_s:g} s; the same request again is safe") from None
 
 
-def _nothing() -> Future[list[Outcome]]:
-    written: Future[list[Outcome]] = Future()
-    written.set_result([])
+def _nothing() -> Future[Outcomes]:
+    written: Future[Outcomes] = Future()
+    written.set_result(Outcomes([], {}, [], []))
     return written
 
 
@@ -118,20 +117,18 @@ class ScoreAccounts:
             answers[i] = made
         said = [answer for answer in answers if answer is not None]
         sent = [i for i in live if not isinstance(said[i], GatehouseError)]
-        written = self.writes.begin([_arrival(said[i], entered, i, now) for i in sent]) if sent else _nothing()
+        written = self.writes.begin(_arrivals(said, entered, sent, now)) if sent else _nothing()
         return Begun(requests, said, sent, history, written)
 
     def end(self, begun: Begun) -> list[Answer]:
         """The answers of what was written, where a request is a repeat those that were given before."""
-        answers = list(begun.answers)
-        settled: list[Assessment] = []
-        for i, outcome in zip(begun.sent, begun.written.result(), strict=True):
-            made = answers[i]
-            answer = answers[i] = _settled(begun.requests[i], made, outcome)
-            if answer is made and isinstance(answer, Assessment):
-                settled.append(answer)
+        answers, outcomes = list(begun.answers), begun.written.result()
+        if not outcomes.all_new():
+            for i, outcome in zip(begun.sent, outcomes, strict=True):
+                answers[i] = _settled(begun.requests[i], answers[i], outcome)
         if self.answered is not None and begun.history is not None:
-            self.answered.offer(begun.history, settled)
+            kept = [answer for i in begun.sent if (answer := answers[i]) is begun.answers[i]]
+            self.answered.offer(begun.history, [answer for answer in kept if isinstance(answer, Assessment)])
         return answers
 
     def explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> list[Answer]:
@@ -212,10 +209,7 @@ class ScoreAccounts:
         return _Entered(
             Brought(signup_facts, payment_facts, own_links, signal_facts),
             link_facts,
-            dict(zip(signup_of, signup_facts.each(), strict=True)),
-            _by_owner(payment_of),
-            _by_owner(link_of),
-            _by_owner(signal_of),
+            {"signups": signup_of, "payments": payment_of, "links": link_of, "signals": signal_of},
         )
 
 
@@ -232,14 +226,11 @@ def with_reasons(models: Models, assessment: Assessment) -> Assessment:
 
 @dataclass(frozen=True, slots=True)
 class _Entered:
-    """What the door let in, and what of it each request brought; one that brought nothing is missing there."""
+    """What the door let in, and which request each row belongs to."""
 
     brought: Brought
     own_links: OwnLinkFacts
-    signup_of: dict[int, SignupFacts]
-    payments_of: dict[int, Rows]
-    links_of: dict[int, Rows]
-    signals_of: dict[int, Rows]
+    owners: dict[str, list[int]]  # by name of ``arrivals.PARTS``; ascending
 
 
 def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
@@ -259,20 +250,14 @@ def _misaddressed(request: ScoreRequest) -> list[FieldViolation]:
     ]
 
 
-def _owners(owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]) -> tuple[list[int], Rows]:
+def _owners(
+    owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]
+) -> tuple[list[int], NDArray[np.intp]]:
     """Of the rows that the door let in: the requests of those that count, ascending, and their places."""
     rejected = {bad.row for bad in rejections}
     entered = [owner for row, owner in enumerate(owners) if row not in rejected]
     places = [place for place, owner in enumerate(entered) if owner not in wrong]
     return [entered[place] for place in places], np.array(places, np.intp)
-
-
-def _by_owner(owners: Sequence[int]) -> dict[int, Rows]:
-    """The rows of each request, from the request of each row."""
-    rows: dict[int, list[int]] = {}
-    for row, owner in enumerate(owners):
-        rows.setdefault(owner, []).append(row)
-    return {owner: np.array(mine, np.intp) for owner, mine in rows.items()}
 
 
 def _first_new(events: Int64s, stored: Int64s) -> Int64s:
@@ -282,20 +267,24 @@ def _first_new(events: Int64s, stored: Int64s) -> Int64s:
     return rows[~np.isin(events[rows], stored)].astype(np.int64)
 
 
-def _arrival(answer: Answer, entered: _Entered, request: int, now: int) -> Arrival:
+def _arrivals(answers: Sequence[Answer], entered: _Entered, sent: Sequence[int], now: int) -> Arrivals:
+    """The requests ``sent``, each with its facts and its assessment, as they are written: whole or not at all."""
     brought = entered.brought
-    payments, links = entered.payments_of.get(request), entered.links_of.get(request)
-    signals = entered.signals_of.get(request)
-    return Arrival(
-        learned_at=now,
-        signups=entered.signup_of.get(request),
-        payments=brought.payments.take(payments) if payments is not None else None,
-        links=entered.own_links.take(links) if links is not None else None,
-        signals=brought.signals.take(signals) if signals is not None else None,
-        usage=None,
-        assessments=(answer,) if isinstance(answer, Assessment) else (),
-        atomic=True,
-    )
+    place = {request: i for i, request in enumerate(sent)}
+    parts: dict[str, Rows] = {}
+    for name, facts in (
+        ("signups", brought.signups),
+        ("payments", brought.payments),
+        ("links", entered.own_links),
+        ("signals", brought.signals),
+    ):
+        owners = entered.owners[name]
+        rows = [row for row, owner in enumerate(owners) if owner in place]
+        if rows:
+            kept = facts if len(rows) == len(owners) else facts.take(np.array(rows, np.intp))
+            parts[name] = Rows(kept, np.array([place[owners[row]] for row in rows], np.int64))
+    made = [answer for i in sent if isinstance(answer := answers[i], Assessment)]
+    return Arrivals(np.full(len(sent), now), np.ones(len(sent), np.bool_), parts, made, range(len(sent)))
 
 
 def _settled(request: ScoreRequest, made: Answer, outcome: Outcome) -> Answer:

@@ -15,7 +15,7 @@ import pytest
 from service.domain.codes import hash64
 from service.domain.errors import DeadlineExceeded, Overloaded
 from service.domain.time import DAY
-from service.storage.arrivals import NEW, Arrival, Outcome
+from service.storage.arrivals import NEW, Arrivals, Outcome, Outcomes
 from service.storage.store import Store, open_store
 from service.storage.writer import Writer
 from tests.service.storage.factories import START, arrival, assessment, ints, signup
@@ -31,11 +31,11 @@ class Held:
         self.entered, self.gate = Event(), Event()
         self.sizes: list[int] = []
 
-    def write(self, arrivals: Sequence[Arrival]) -> list[Outcome]:
+    def write_together(self, groups: Sequence[Arrivals]) -> Outcomes:
         self.entered.set()
         self.gate.wait()
-        self.sizes.append(len(arrivals))
-        return self.store.write(arrivals)
+        self.sizes.append(sum(map(len, groups)))
+        return self.store.write_together(groups)
 
 
 def test_many_threads_each_get_their_own_outcome_and_every_row_is_there(store: Store) -> None:

@@ -13,9 +13,11 @@ import pytest
 from service.domain.enums import Purpose
 from service.domain.errors import DatabaseProblem, DeadlineExceeded, Overloaded, UnknownAccount
 from service.domain.requests import ScoreRequest
-from service.storage.arrivals import Outcome
+from service.storage.arrivals import Outcomes
 from service.usecases.score_accounts import Answer, Begun
 from service.usecases.together import Together
+
+NOTHING = Outcomes([], {}, [], [])
 
 
 def request(name: str) -> ScoreRequest:
@@ -25,7 +27,7 @@ def request(name: str) -> ScoreRequest:
 class Deed:
     """Answers each request with an error that names it; remembers the sizes of its batches."""
 
-    def __init__(self, *, slow_s: float = 0.0, disk: SimpleQueue[Future[list[Outcome]]] | None = None) -> None:
+    def __init__(self, *, slow_s: float = 0.0, disk: SimpleQueue[Future[Outcomes]] | None = None) -> None:
         self.slow_s = slow_s
         self.disk = disk  # what is to be made durable; None: everything is at once
         self.sizes: list[int] = []
@@ -36,9 +38,9 @@ class Deed:
         time.sleep(self.slow_s)
         if any(each.request_id == "poison" for each in requests):
             raise ZeroDivisionError("a defect")
-        written: Future[list[Outcome]] = Future()
+        written: Future[Outcomes] = Future()
         if self.disk is None:
-            written.set_result([])
+            written.set_result(NOTHING)
         else:
             self.disk.put(written)
         return Begun(requests, [UnknownAccount(each.request_id) for each in requests], [], None, written)
@@ -106,7 +108,7 @@ def test_too_many_waiting_are_refused_and_late_ones_are_told() -> None:
 
 
 def test_the_next_batch_is_computed_while_a_disk_is_at_work_and_each_is_told_when_it_is_durable() -> None:
-    disk: SimpleQueue[Future[list[Outcome]]] = SimpleQueue()
+    disk: SimpleQueue[Future[Outcomes]] = SimpleQueue()
     deed = Deed(disk=disk)
     together = Together(deed, ahead=2)
     with ThreadPoolExecutor(4) as callers:
@@ -117,19 +119,19 @@ def test_the_next_batch_is_computed_while_a_disk_is_at_work_and_each_is_told_whe
         third = callers.submit(together, [request("third")], now=1, timeout_s=20)
         time.sleep(0.1)
         assert (first.done(), second.done(), disk.empty()) == (False, False, True)  # nobody runs further ahead
-        written_next.set_result([])
+        written_next.set_result(NOTHING)
         assert second.result(20)
         assert not first.done()
-        writing.set_result([])
+        writing.set_result(NOTHING)
         assert first.result(20)
-        disk.get(timeout=20).set_result([])
+        disk.get(timeout=20).set_result(NOTHING)
         assert third.result(20)
     together.close()
     assert deed.sizes == [1, 1, 1]
 
 
 def test_a_batch_that_cannot_be_written_tells_all_of_it_and_the_next_one_is_answered() -> None:
-    disk: SimpleQueue[Future[list[Outcome]]] = SimpleQueue()
+    disk: SimpleQueue[Future[Outcomes]] = SimpleQueue()
     together = Together(Deed(disk=disk))
     with ThreadPoolExecutor(2) as callers:
         failed = callers.submit(together, [request("a"), request("b")], now=1, timeout_s=20)
@@ -137,13 +139,13 @@ def test_a_batch_that_cannot_be_written_tells_all_of_it_and_the_next_one_is_answ
         with pytest.raises(DatabaseProblem):
             failed.result(20)
         answered = callers.submit(together, [request("c")], now=1, timeout_s=20)
-        disk.get(timeout=20).set_result([])
+        disk.get(timeout=20).set_result(NOTHING)
         assert answered.result(20)
     together.close()
 
 
 def test_closing_answers_what_waits_and_refuses_what_comes_after() -> None:
-    disk: SimpleQueue[Future[list[Outcome]]] = SimpleQueue()
+    disk: SimpleQueue[Future[Outcomes]] = SimpleQueue()
     together = Together(Deed(disk=disk), ahead=1)
     with ThreadPoolExecutor(4) as callers:
         under_way = callers.submit(together, [request("under way")], now=1, timeout_s=20)
@@ -156,7 +158,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes_after() -> None:
         assert not closing.done()
         with pytest.raises(Overloaded, match="shutting down"):
             together([request("late")], now=1, timeout_s=1)
-        writing.set_result([])
-        disk.get(timeout=20).set_result([])
+        writing.set_result(NOTHING)
+        disk.get(timeout=20).set_result(NOTHING)
         assert len(under_way.result(20)) == len(waits.result(20)) == 1
         closing.result(20)
