@@ -225,8 +225,10 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 def figure(value: str | float) -> str:
     """Three digits that count, with commas from a thousand on: 0.0123, 4.56, 12,300."""
-    if isinstance(value, str) or value == 0:
-        return str(value)
+    if isinstance(value, str):
+        return value
+    if value == 0:
+        return "0"
     digits = max(0, 2 - math.floor(math.log10(abs(value))))
     return f"{value:,.{digits}f}" if digits else f"{int(float(f'{value:.4g}')):,}"
 

@@ -1,6 +1,6 @@
 """Where a request's time goes, room by room, for batches of 1, 32 and 128, in the process itself.
 
-    python -m benchmarks.request [--accounts 20000] [--batches 1,32,128] [--rounds 40] [--home FOLDER] [--out FILE]
+    python -m benchmarks.request [--accounts 20000] [--batches 1,32,128] [--rounds 40] [--full] [--out FILE]
 
 The messages are those of ``benchmarks.scoring``, and a batch walks the whole street: bytes to message, message to
 record, door, history, overlay, columns, features, model, policy, record (SQLite, synchronous FULL), message to bytes.
@@ -14,7 +14,6 @@ exact contributions add to a request that asks for reasons.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 from gatehouse.risk.v1 import scoring_pb2 as pb
 
+from benchmarks.measured import Measured, Table, printed, write
 from benchmarks.scoring import prepared, request
 from service.app import App
 from service.domain.records import Assessment
@@ -147,18 +147,27 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--kinds", default=",".join(KINDS), help="kinds of request, joined by commas")
     parser.add_argument("--home", type=Path, help="where the database is made, and kept for another run")
+    parser.add_argument("--full", action="store_true", help="a database of 100,000 accounts at least, and 200 rounds")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     options = parser.parse_args()
+    if options.full:
+        options.accounts, options.rounds = max(options.accounts, 100_000), max(options.rounds, 200)
     with tempfile.TemporaryDirectory() as folder:
-        table = _measured(options.home or Path(folder), options)
+        by_kind = _measured(options.home or Path(folder), options)
     sizes = options.batches.split(",")
-    for kind, by_size in table.items():
-        print(f"\n{kind}, us a request{'':4}" + "".join(f"{'of ' + size:>10}" for size in sizes))
-        for room in (*ROOMS, "ours"):
-            print(f"{room:24}" + "".join(f"{by_size[size][room]:>10.1f}" for size in sizes))
-    print(f"\n{options.accounts:,} accounts; ours: {', '.join(OURS)}")
+    found = Measured(
+        tables=tuple(
+            Table(
+                f"One request by room, {kind}, {options.accounts:,} accounts, us (ours: {', '.join(OURS)})",
+                ("room", *(f"batch of {size}" for size in sizes)),
+                tuple((room, *(by_size[size][room] for size in sizes)) for room in (*ROOMS, "ours")),
+            )
+            for kind, by_size in by_kind.items()
+        )
+    )
+    print(printed(found))
     if options.out is not None:
-        options.out.write_text(json.dumps({"accounts": options.accounts, "us": table}, indent=2))
+        write(options.out, found)
     return 0
 
 

@@ -41,7 +41,14 @@ class Speed:
     minutes: float  # about, on two idle cores, at the sizes of the quick run
 
 
-SPEED = (Speed("peers", "3", 4),)
+SPEED = (
+    Speed("peers", "3", 4),
+    Speed("stream", "4", 2),
+    Speed("recording", "6", 1),
+    Speed("start", "8", 1.5),
+    Speed("workers", "10", 3),
+    Speed("request", "1 by room", 1),
+)
 
 
 def names() -> tuple[str, ...]:
