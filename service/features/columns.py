@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,12 +23,21 @@ class Windowed(Protocol):
         """Shape (n,)."""
         ...
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing at all is known of any row."""
+        ...
+
 
 class Shared(Protocol):
     """Integer columns per kind of link key."""
 
     def column(self, kind: int, measure: str) -> Int64s:
         """Shape (n,); ``kind`` is the code of the kind's name."""
+        ...
+
+    def several(self, wanted: Sequence[tuple[int, str]]) -> Int64s:
+        """The columns of some (kind, measure), shape (n, wanted)."""
         ...
 
 
@@ -80,6 +89,10 @@ class Columns:
     def shared(self, kind: str, measure: str) -> Int64s:
         """``keys``, ``others_<window>``, ``fraud`` or ``legitimate`` of a kind of link key; counted up to 256."""
         return self.sharing.column(code32(kind), measure)
+
+    def shared_by(self, wanted: Sequence[tuple[str, str]]) -> Int64s:
+        """The same of some (kind, measure), shape (n, wanted)."""
+        return self.sharing.several([(code32(kind), measure) for kind, measure in wanted])
 
     def campaign(self, measure: str) -> NDArray[np.float64]:
         """One of the fold's ``MEASURES`` (``tiles/campaigns.py``); 0 where the account is in no live campaign."""

@@ -7,16 +7,24 @@ somebody lives is no evidence, only that the parts of a signup disagree about it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
 from service.domain.profile import PROFILE, PROFILE_INDEX
 from service.features.arithmetic import known_where, ratio
 from service.features.columns import Column, Columns
-from service.features.feature import DEVICE, MAIL, NAME, NETWORK, PHONE, SIGNUP_FORM, Feature, feature
+from service.features.feature import DEVICE, MAIL, NAME, NETWORK, PHONE, SIGNUP_FORM, Block, Feature, feature
 
 _NIGHT_ENDS = 6.0
+
+
+def _facts(c: Columns, places: Sequence[int]) -> Column:
+    facts: Column = c.facts[:, places]
+    return facts
+
+
+_FACTS = Block(_facts)
 
 
 def _as_said(reason: str, *names: str) -> tuple[Feature, ...]:
@@ -32,14 +40,12 @@ def _as_said(reason: str, *names: str) -> tuple[Feature, ...]:
             reason,
             0,
             fact.unit == "category",
-            _fact(fact.name),
+            _FACTS.of(PROFILE_INDEX[fact.name]),
+            _FACTS,
+            PROFILE_INDEX[fact.name],
         )
         for fact in facts
     )
-
-
-def _fact(name: str) -> Callable[[Columns], Column]:
-    return lambda c: c.profile(name)
 
 
 @feature(unit="flag", source="accounts", reason=MAIL)

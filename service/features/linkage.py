@@ -7,13 +7,13 @@ that kind, up to 256. Confirmed accounts count whenever they were first seen.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
 from service.features.arithmetic import known_where, ratio
 from service.features.columns import Column, Columns
-from service.features.feature import CONFIRMED_LINK, CUSTOMER_LINK, SHARED_KEY, Feature
+from service.features.feature import CONFIRMED_LINK, CUSTOMER_LINK, SHARED_KEY, Block, Feature
 
 KINDS = {
     "mailbox": "mailbox (canonical form)",
@@ -30,36 +30,40 @@ KINDS = {
 }
 
 
-def _others(kind: str, window: str) -> Callable[[Columns], Column]:
-    return lambda c: known_where(c.shared(kind, "keys") > 0, c.shared(kind, f"others_{window}"))
+def _others(c: Columns, wanted: Sequence[tuple[str, str]]) -> Column:
+    """Of (kind, measure): NaN where the account has no key of the kind."""
+    has_key = c.shared_by([(kind, "keys") for kind, _ in wanted]) > 0
+    return known_where(has_key, c.shared_by(wanted))
 
 
-def _verdicts(kind: str, verdict: str) -> Callable[[Columns], Column]:
-    return lambda c: c.shared(kind, verdict).astype(np.float32)
+def _counts(c: Columns, wanted: Sequence[tuple[str, str]]) -> Column:
+    return c.shared_by(wanted).astype(np.float32)
 
 
-def _fraud_share(kind: str) -> Callable[[Columns], Column]:
-    def compute(c: Columns) -> Column:
-        fraud = c.shared(kind, "fraud").astype(np.float64)
-        return ratio(fraud, fraud + c.shared(kind, "legitimate"))
-
-    return compute
+def _fraud_shares(c: Columns, kinds: Sequence[str]) -> Column:
+    fraud = c.shared_by([(kind, "fraud") for kind in kinds]).astype(np.float64)
+    return ratio(fraud, fraud + c.shared_by([(kind, "legitimate") for kind in kinds]))
 
 
-def _recent_share(kind: str) -> Callable[[Columns], Column]:
-    def compute(c: Columns) -> Column:
-        return ratio(c.shared(kind, "others_24h").astype(np.float64), c.shared(kind, "others_life").astype(np.float64))
+def _recent_shares(c: Columns, kinds: Sequence[str]) -> Column:
+    recent = c.shared_by([(kind, "others_24h") for kind in kinds]).astype(np.float64)
+    return ratio(recent, c.shared_by([(kind, "others_life") for kind in kinds]).astype(np.float64))
 
-    return compute
+
+_OTHERS, _COUNTS = Block(_others), Block(_counts)
+_FRAUD_SHARES, _RECENT_SHARES = Block(_fraud_shares), Block(_recent_shares)
 
 
 def linkage_of(kind: str, text: str, *, prefix: str, source: str, shared_reason: str) -> tuple[Feature, ...]:
     """The features of one kind of link key; ``prefix`` starts their names."""
 
     def make(
-        name: str, meaning: str, unit: str, compute: Callable[[Columns], Column], reason: str, monotone: int = 0
+        name: str, meaning: str, unit: str, block: Block, argument: object, reason: str, monotone: int = 0
     ) -> Feature:
-        return Feature(f"{prefix}_{name}", "linkage", meaning, unit, source, reason, monotone, False, compute)
+        compute = block.of(argument)
+        return Feature(
+            f"{prefix}_{name}", "linkage", meaning, unit, source, reason, monotone, False, compute, block, argument
+        )
 
     windows = {"1h": "the last hour", "24h": "the last 24 hours", "7d": "the last 7 days", "life": "its life"}
     return (
@@ -68,7 +72,8 @@ def linkage_of(kind: str, text: str, *, prefix: str, source: str, shared_reason:
                 f"others_{window}",
                 f"Other accounts first seen on the same {text} in {within}; NaN: no such key.",
                 "accounts",
-                _others(kind, window),
+                _OTHERS,
+                (kind, f"others_{window}"),
                 shared_reason,
             )
             for window, within in windows.items()
@@ -77,14 +82,16 @@ def linkage_of(kind: str, text: str, *, prefix: str, source: str, shared_reason:
             "recent_share",
             f"Share of the other accounts on the same {text} that came within 24 hours; NaN: none.",
             "share",
-            _recent_share(kind),
+            _RECENT_SHARES,
+            kind,
             shared_reason,
         ),
         make(
             "fraud",
             f"Other accounts on the same {text} confirmed as fraud.",
             "accounts",
-            _verdicts(kind, "fraud"),
+            _COUNTS,
+            (kind, "fraud"),
             CONFIRMED_LINK,
             1,
         ),
@@ -92,21 +99,24 @@ def linkage_of(kind: str, text: str, *, prefix: str, source: str, shared_reason:
             "legitimate",
             f"Other accounts on the same {text} confirmed as legitimate.",
             "accounts",
-            _verdicts(kind, "legitimate"),
+            _COUNTS,
+            (kind, "legitimate"),
             shared_reason,
         ),
         make(
             "fraud_share",
             f"Share of fraud among the confirmed accounts on the same {text}; NaN: none confirmed.",
             "share",
-            _fraud_share(kind),
+            _FRAUD_SHARES,
+            kind,
             CONFIRMED_LINK,
         ),
         make(
             "keys",
             f"How many different keys of this kind the account showed ({text}), up to 16.",
             "keys",
-            _verdicts(kind, "keys"),
+            _COUNTS,
+            (kind, "keys"),
             shared_reason,
         ),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from service.domain.enums import Decision
 from service.domain.facts import Float32s, Float64s
-from service.policy.rules import Rule
+from service.policy.rules import Rule, holding
 
 LEVELS: tuple[Decision, ...] = tuple(Decision)  # in rising severity; a level's place is its number
 SEVERITY: dict[Decision, int] = {decision: place for place, decision in enumerate(LEVELS)}
@@ -34,6 +34,7 @@ class Policy:
     thresholds: tuple[float, ...]  # a score above GRADED[i]'s threshold reaches it; infinite: never by score
     rules: tuple[Rule, ...] = ()
     limits: tuple[tuple[float, str], ...] = DEFAULT_LIMITS  # (from probability, tier), rising; the first is from 0
+    version: str = field(init=False, repr=False, compare=False)  # a short hash of everything that decides
 
     def __post_init__(self) -> None:
         """Raises ValueError where levels would not be ordered."""
@@ -43,6 +44,8 @@ class Policy:
             raise ValueError("a severer decision cannot have a lower threshold than a milder one")
         if not self.limits or self.limits[0][0] != 0.0 or list(self.limits) != sorted(self.limits):
             raise ValueError("rate-limit tiers rise from probability 0")
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
+        object.__setattr__(self, "version", "p-" + sha256(text.encode()).hexdigest()[:10])
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> Policy:
@@ -75,12 +78,6 @@ class Policy:
         """The same with those of ``rules`` that it has none of that code for."""
         there = {rule.code for rule in self.rules}
         return replace(self, rules=(*self.rules, *(rule for rule in rules if rule.code not in there)))
-
-    @property
-    def version(self) -> str:
-        """A short hash of everything that decides."""
-        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"))
-        return "p-" + sha256(text.encode()).hexdigest()[:10]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +117,14 @@ def decide(policy: Policy, scores: Float64s, matrix: Float32s, features: Sequenc
 
 def _held(policy: Policy, matrix: Float32s, features: Sequence[str]) -> list[tuple[Rule, NDArray[np.bool_]]]:
     """The rules that hold for any row, in the policy's order, each with where it does."""
-    asked = [(rule, rule.holds(matrix, features)) for rule in policy.rules]
-    return [(rule, holds) for rule, holds in asked if holds.any()]
+    place_of = {name: place for place, name in enumerate(features)}
+    rules = [rule for rule in policy.rules if rule.feature in place_of]
+    if not rules:
+        return []
+    columns = matrix[:, [place_of[rule.feature] for rule in rules]]
+    held = holding(rules, columns)
+    some = np.flatnonzero(held.any(axis=0)).tolist()
+    return [(rules[place], held[:, place]) for place in some]
 
 
 def _levels(policy: Policy, scores: Float64s, held: Sequence[tuple[Rule, NDArray[np.bool_]]]) -> NDArray[np.int64]:

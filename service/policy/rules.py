@@ -69,9 +69,18 @@ class Rule:
         """For each row, shape (n,); a policy whose feature the matrix lacks holds nowhere."""
         if self.feature not in features:
             return np.zeros(len(matrix), np.bool_)
-        column = matrix[:, list(features).index(self.feature)]
-        out: NDArray[np.bool_] = _OPERATORS[self.operator](column, np.float32(self.value)) & np.isfinite(column)
-        return out
+        place = list(features).index(self.feature)
+        return holding([self], matrix[:, place : place + 1])[:, 0]
+
+
+def holding(rules: Sequence[Rule], columns: Float32s) -> NDArray[np.bool_]:
+    """Where each rule holds, shape (n, rules); ``columns`` has in column i what rule i reads."""
+    out = np.isfinite(columns)
+    values = np.array([rule.value for rule in rules], np.float32)
+    for operator in dict.fromkeys(rule.operator for rule in rules):
+        of = [place for place, rule in enumerate(rules) if rule.operator == operator]
+        out[:, of] &= _OPERATORS[operator](columns[:, of], values[of])
+    return out
 
 
 def _confirmed(kind: str, at_least: int, what: str) -> Rule:

@@ -62,6 +62,7 @@ class Folded:
 
     plan: FoldPlan
     values: dict[str, dict[Merge, Int64s]]
+    empty: bool = False  # there were no tiles at all
 
     def column(self, name: str, window: str) -> Int64s:
         """Shape (probes,)."""
@@ -106,7 +107,7 @@ def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s]
     """
     if len(tiles) == 0:  # every new signup: nothing to search, and twenty small operations saved
         nothing = {kind: np.full((len(account), len(group)), _NEUTRAL[kind], np.int64) for kind, group in plan.groups}
-        return Folded(plan, dict.fromkeys(start, nothing))
+        return Folded(plan, dict.fromkeys(start, nothing), empty=True)
     first = np.searchsorted(tiles.account, account, "left")
     after = np.searchsorted(tiles.account, account, "right")
     stop = search(tiles.time, first, after, end)

@@ -28,6 +28,7 @@ from service.tiles.history import (
 _WIDTHS = np.array(list(WINDOWS.values()), np.int64)
 
 MEASURES = ("keys", *(f"others_{window}" for window in WINDOWS), "fraud", "legitimate")
+_PLACE = {measure: place for place, measure in enumerate(MEASURES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,14 @@ class Sharing:
 
     def column(self, kind: int, measure: str) -> Int64s:
         """Shape (probes,)."""
-        return np.ascontiguousarray(self.values[:, self.kinds.index(kind), MEASURES.index(measure)])
+        return np.ascontiguousarray(self.values[:, self.kinds.index(kind), _PLACE[measure]])
+
+    def several(self, wanted: Sequence[tuple[int, str]]) -> Int64s:
+        """The columns of some (kind, measure), shape (probes, wanted)."""
+        place_of = {kind: place for place, kind in enumerate(self.kinds)}
+        kinds, measures = [place_of[kind] for kind, _ in wanted], [_PLACE[measure] for _, measure in wanted]
+        out: Int64s = self.values[:, kinds, measures]
+        return out
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,8 +183,8 @@ def link_summaries(
 
 def _link_columns(columns: Columns, kinds: Sequence[str], kept: Int64s) -> LinkColumns:
     """The same for the rows ``kept``, ascending, as columns; a row's number is its place among those."""
-    linked = np.stack([columns.shared(kind, "others_life") for kind in kinds], axis=1)[kept]
-    confirmed = np.stack([columns.shared(kind, "fraud") for kind in kinds], axis=1)[kept]
+    linked = columns.shared_by([(kind, "others_life") for kind in kinds])[kept]
+    confirmed = columns.shared_by([(kind, "fraud") for kind in kinds])[kept]
     row, kind = np.nonzero((linked > 0) | (confirmed > 0))
     ties = columns.campaigns
     pairs = (ties.tied_probe << 32) + ties.tied_kind

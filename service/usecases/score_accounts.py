@@ -88,7 +88,8 @@ class ScoreAccounts:
     ) -> None:
         self.reads, self.writes, self.door, self.models = reads, writes, door, models
         self.answered = answered  # None: nobody looks on
-        # Most requests bring no payments, links or signals, and laying out three empty batches took 0.3 ms.
+        # Most requests bring no payments, links or signals, and laying out four empty batches took 0.4 ms.
+        self._no_signups = door.signups([], 0)[0]
         self._none = (door.payments([], 0)[0], door.links([], 0)[0], door.signals([], 0)[0])
 
     def __call__(self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float) -> list[Answer]:
@@ -143,7 +144,7 @@ class ScoreAccounts:
         """What is stored of the accounts, with what the requests bring."""
         account = hash64_many([request.account_id for request in requests])
         brought = entered.brought
-        history = self.reads.history(np.unique(account), now, np.unique(brought.links().key))
+        history = self.reads.history(account, now, brought.links().key)
         none = np.empty(0, np.int64)
         paid, said = none, none
         if len(brought.payments) or len(brought.signals):
@@ -176,7 +177,9 @@ class ScoreAccounts:
         payments = [(i, j, p) for i in places for j, p in enumerate(requests[i].payments)]
         links = [(i, j, k) for i in places for j, k in enumerate(requests[i].links)]
         signals = [(i, j, s) for i in places for j, s in enumerate(requests[i].signals)]
-        signup_facts, bad_signups = self.door.signups([s for _, s in signups], now)
+        signup_facts, bad_signups = (
+            self.door.signups([s for _, s in signups], now) if signups else (self._no_signups, [])
+        )
         payment_facts, bad_payments = (
             self.door.payments([p for _, _, p in payments], now) if payments else (self._none[0], [])
         )
@@ -262,6 +265,8 @@ def _owners(
 
 def _first_new(events: Int64s, stored: Int64s) -> Int64s:
     """Rows of the events that are not stored, the first of each."""
+    if not len(events):
+        return np.empty(0, np.int64)
     _, first = np.unique(events, return_index=True)
     rows = np.sort(first)
     return rows[~np.isin(events[rows], stored)].astype(np.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 from hypothesis import given, settings
@@ -12,6 +13,7 @@ from service.domain.campaigns import LIVE_STATES, CampaignState
 from service.domain.codes import code32, hash64
 from service.domain.time import HOUR
 from service.engine.embedded import columns
+from service.features import catalogue
 from service.features.catalogue import RULED, features_for, fingerprint, matrix
 from service.features.linkage import KINDS as BUILT_IN_KINDS
 from service.tiles.fold import WINDOWS
@@ -197,6 +199,23 @@ def test_many_equals_one_for_every_feature(world: World, at: list[int]) -> None:
             if one.tobytes() != many.tobytes() and not (np.isnan(one) and np.isnan(many))
         ]
         assert differ == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(worlds, some_moments, st.sets(st.sampled_from(["usage", "payments", "campaigns"])))
+def test_a_small_batch_and_a_large_one_get_what_each_feature_answers_alone(
+    world: World, at: list[int], without: set[str]
+) -> None:
+    fields = without | ({"members", "keys"} if "campaigns" in without else set())
+    bare = replace(world, **dict.fromkeys(fields - {"campaigns"}, ()))
+    account, as_of = probes_of(at)
+    made = columns(history_of(bare), account, as_of, kinds=ALL_KINDS, signal_names=SIGNALS)
+    alone = np.stack([feature(made) for feature in FEATURES], axis=1)
+    for few in (0, len(account)):
+        with mock.patch.object(catalogue, "FEW", few):
+            answered = matrix(made, FEATURES)
+        differ = (answered != alone) & ~(np.isnan(answered) & np.isnan(alone))
+        assert [FEATURES[i].name for i in np.flatnonzero(differ.any(axis=0))] == []
 
 
 @settings(max_examples=60, deadline=None)

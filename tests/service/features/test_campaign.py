@@ -25,6 +25,7 @@ class Used:
 
     def __init__(self, ago: int | None, as_of: int) -> None:
         self._first = None if ago is None else as_of - ago
+        self.empty = ago is None
 
     def column(self, name: str, window: str) -> Int64s:  # noqa: ARG002  the same in every window
         if self._first is None:
