@@ -45,7 +45,9 @@ SPEED = (
     Speed("peers", "3", 4),
     Speed("stream", "4", 2),
     Speed("recording", "6", 1),
+    Speed("training_rows", "7", 2),
     Speed("start", "8", 1.5),
+    Speed("headline", "9", 4),
     Speed("workers", "10", 3),
     Speed("request", "1 by room", 1),
 )

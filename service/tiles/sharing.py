@@ -122,13 +122,15 @@ def _others(history: History, pairs: KnownKeys, at: Int64s) -> Int64s:
         return rows.of(pairs.key) - (pairs.learned[:, None] > at[:, None] - _WIDTHS)
     key, learned = _by_key(rows)
     low, high = _bounds(key, history.own, pairs)
+    out = np.zeros((len(pairs.key), len(WINDOWS)), np.int64)
+    several = np.flatnonzero(high - low > 1)  # most keys are one account's alone
+    low, high, at, own = low[several], high[several], at[several], pairs.learned[several]
     stop = search(learned, low, high, at)
     low = np.maximum(low, stop - (SHARING_CAP + 2))
-    out = np.empty((len(pairs.key), len(WINDOWS)), np.int64)
     for i, width in reversed(list(enumerate(WINDOWS.values()))):  # a window begins no earlier than the next longer one
         start = at - width
         low = search(learned, low, stop, start)
-        out[:, i] = stop - low - (pairs.learned > start)
+        out[several, i] = stop - low - (own > start)
     return out
 
 
@@ -159,8 +161,12 @@ def _verdicts(history: History, pairs: KnownKeys, account: Int64s, at: Int64s) -
     running = np.zeros((len(key) + 1, 2), np.int64)
     np.cumsum(delta, axis=0, out=running[1:])
     low, high = _bounds(key, history.own, pairs)
+    out = np.zeros((len(pairs.key), 2), np.int64)
+    told = np.flatnonzero(low < high)  # on any other key nobody was ever judged, the account itself neither
+    low, high, at = low[told], high[told], at[told]
     count = running[search(time, low, high, at)] - running[low]
-    return count - standing_verdict(history.spans, account, at)
+    out[told] = count - standing_verdict(history.spans, account[told], at)
+    return out
 
 
 def _verdict_steps(rows: KeyRows, spans: VerdictSpans) -> tuple[Int64s, Int64s, Int64s]:
