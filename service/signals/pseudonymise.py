@@ -10,10 +10,11 @@ from hashlib import blake2b
 import numpy as np
 
 from service.domain.facts import Int64s
-from service.signals.batch import Numbers, Reals, Texts
+from service.signals.batch import Mask, Numbers, Reals, Texts
 from service.signals.keyring import Keyring
 
 _HASH_BYTES = 8
+_BLOCK = 8_192  # rows laid out at once: what a cache holds
 _BITS = np.left_shift(np.int64(1), np.arange(64))
 
 
@@ -68,7 +69,6 @@ class ContentHasher:
 
     def columns(self, table: str, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
         """The hash of each row of ``table`` that consists of ``columns``, at most 64; shape (n,), never 0."""
-        laid = np.empty((len(columns) + 1, len(columns[0].said)), "<i8")
         texts, codes, first, messages = [], [], [], [b""]  # the empty message stands in where no text was said
         numbers, words, there = [], [], []
         for place, column in enumerate(columns):
@@ -82,29 +82,41 @@ class ContentHasher:
                 # Adding 0.0 makes the two zeros of IEEE 754 one.
                 words.append((column.values + 0.0).view(np.int64) if isinstance(column, Reals) else column.values)
                 there.append(column.said)
-        laid[-1] = 0
-        if texts:
-            coded = np.array(codes)
-            said = coded >= 0
-            laid[texts] = self._hashes("text", messages)[(coded + first) * said] * said
-            laid[-1] += _BITS[texts] @ said
-        if numbers:
-            said = np.array(there)
-            laid[numbers] = np.array(words) * said
-            laid[-1] += _BITS[numbers] @ said
-        laid = np.ascontiguousarray(laid.T)
-        view, size = laid.tobytes(), 8 * laid.shape[1]
-        hashes = self._hashes(table, [view[at : at + size] for at in range(0, len(view), size)])
-        hashes[hashes == 0] = 1
-        return hashes
+        of_text = np.frombuffer(self._hashed("text", messages), "<i8")
+        n = len(columns[0].said)
+        hashes = []
+        for low in range(0, n, _BLOCK):
+            rows = slice(low, low + _BLOCK)
+            laid = np.empty((len(columns) + 1, min(n - low, _BLOCK)), "<i8")
+            laid[-1] = 0
+            if texts:
+                coded = np.array([each[rows] for each in codes])
+                said = coded >= 0
+                laid[texts] = of_text[(coded + first) * said] * said
+                laid[-1] += _bits(texts, said)
+            if numbers:
+                said = np.array([each[rows] for each in there])
+                laid[numbers] = np.array([each[rows] for each in words]) * said
+                laid[-1] += _bits(numbers, said)
+            size = 8 * len(laid)
+            view = laid.T.tobytes()
+            hashes.append(self._hashed(table, [view[at : at + size] for at in range(0, len(view), size)]))
+        whole = np.frombuffer(b"".join(hashes), "<i8").astype(np.int64)
+        whole[whole == 0] = 1
+        return whole
 
-    def _hashes(self, domain: str, messages: Sequence[bytes]) -> Int64s:
-        """Keyed hashes of ``messages``; those of two domains have nothing in common."""
-        start = blake2b(domain.encode() + b"\0", digest_size=_HASH_BYTES, key=self._key)
-        return np.frombuffer(b"".join([_hashed(start, message) for message in messages]), "<i8").astype(np.int64)
+    def _hashed(self, domain: str, messages: Sequence[bytes]) -> bytes:
+        """Keyed hashes of ``messages``, one after the other; those of two domains have nothing in common."""
+        copied = blake2b(domain.encode() + b"\0", digest_size=_HASH_BYTES, key=self._key).copy
+        digests = []
+        for message in messages:
+            state = copied()
+            state.update(message)
+            digests.append(state.digest())
+        return b"".join(digests)
 
 
-def _hashed(start: blake2b, message: bytes) -> bytes:
-    state = start.copy()
-    state.update(message)
-    return state.digest()
+def _bits(places: list[int], said: Mask) -> Int64s:
+    """For each row the bits of those columns that were said; ``said`` has shape (places, n)."""
+    bits: Int64s = _BITS[places].sum() if said.all() else _BITS[places] @ said
+    return bits

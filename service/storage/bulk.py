@@ -37,6 +37,7 @@ from service.tiles.usage import usage_tiles
 SEGMENT_ROWS = 1_000_000  # exchanges of one file, about 130 bytes each in memory
 TILE_ROWS = 400_000  # tiles gathered before they are packed, 264 bytes each
 LINK_ROWS = 1_500_000  # link rows gathered before they are written, 28 bytes each
+LONGEST_RUN = 8_000_000  # event ids; one that long is merged no more, or a file would need twice its ids in memory
 _RACES = {"23505", "40001", "40P01"}
 
 
@@ -102,14 +103,20 @@ class Bulk:
 
     def usage(self, facts: UsageFacts) -> Int8s:
         """Exchanges."""
+        order = np.argsort(facts.event)
+        ordered = facts.event[order]
         sources = (
-            factrows.stored_events(self._connection, "usage_events", facts.event),
+            factrows.stored_events(self._connection, "usage_events", ordered),
             self._segments.known(self._connection, facts.event, facts.happened),
-            self._seen.known(facts.event),
+            self._seen.known(ordered),
         )
         ids, first = np.unique(np.concatenate([ids for ids, _ in sources]), return_index=True)
-        contents = np.concatenate([contents for _, contents in sources])[first]
-        return self._keep(facts, judge(facts.event, facts.content, ids, contents), facts.account, facts.happened)
+        if not len(ids) and (ordered[1:] != ordered[:-1]).all():
+            statuses = np.full(len(facts), NEW, np.int8)
+        else:
+            contents = np.concatenate([contents for _, contents in sources])[first]
+            statuses = judge(facts.event, facts.content, ids, contents)
+        return self._keep(facts, statuses, facts.account, facts.happened)
 
     def labels(self, said: Sequence[Label]) -> Int8s:
         """Analysts' verdicts."""
@@ -205,15 +212,15 @@ class _Seen:
     def add(self, ids: Int64s, contents: Int64s) -> None:
         order = np.argsort(ids)
         self._runs.append((ids[order], contents[order]))
-        while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
+        while len(self._runs) > 1 and len(self._runs[-2][0]) < min(2 * len(self._runs[-1][0]), LONGEST_RUN):
             last, before = self._runs.pop(), self._runs.pop()
             merged = np.concatenate([before[0], last[0]])
             order = np.argsort(merged, kind="stable")  # two sorted runs: the sort is a merge
             self._runs.append((merged[order], np.concatenate([before[1], last[1]])[order]))
 
-    def known(self, ids: Int64s) -> tuple[Int64s, Int64s]:
+    def known(self, asked: Int64s) -> tuple[Int64s, Int64s]:
+        """Those of these ids, which ascend, that were there before, and their contents."""
         found, contents = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-        asked = np.sort(ids)
         for run_ids, run_contents in self._runs:
             place = np.minimum(np.searchsorted(run_ids, asked), len(run_ids) - 1)
             there = run_ids[place] == asked

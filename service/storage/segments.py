@@ -243,12 +243,13 @@ class Segments:
         if not len(ids):
             return ids, ids
         days = happened // DAY
-        low, high = int(days.min()) - 1, int(days.max()) + 1
+        told = np.unique(days)
+        low, high = int(told[0]) - 1, int(told[-1]) + 1
         near = self.listed(connection, low * DAY, (high + 1) * DAY)
         if not near:
             none = np.empty(0, np.int64)
             return none, none
-        asked = np.unique(np.concatenate([days - 1, days, days + 1])).tolist()
+        asked = np.unique(np.concatenate([told - 1, told, told + 1])).tolist()
         found: list[Int64s] = []
         contents: list[Int64s] = []
         with self._lock:

@@ -73,11 +73,17 @@ def merge(columns: Sequence[TileColumn], account: Int64s, time: Int64s, values: 
     starts = np.flatnonzero(new)
     if len(starts) == len(account):
         return Tiles(account, time, np.ascontiguousarray(values))
-    merged = np.empty((len(starts), len(columns)), np.int64)
+    merged = values[starts]
+    counts = np.diff(np.append(starts, len(account)))
+    several = np.flatnonzero(
+        counts > 1
+    )  # an import's batches mostly meet in the hour that one ends and the next begins
+    together = values[np.repeat(counts > 1, counts)]
+    starts_there = np.cumsum(counts[several]) - counts[several]
     for kind in Merge:
         which = [i for i, column in enumerate(columns) if column.merge is kind]
         if which:
-            merged[:, which] = kind.ufunc.reduceat(values[:, which], starts, axis=0)
+            merged[several[:, None], which] = kind.ufunc.reduceat(together[:, which], starts_there, axis=0)
     return Tiles(account[starts], time[starts], merged)
 
 
@@ -111,8 +117,10 @@ def pack(columns: Sequence[TileColumn], tiles: Tiles) -> NDArray[np.void]:
     records = np.empty(len(tiles), storage_dtype(columns))
     records["time"] = tiles.time
     for i, column in enumerate(columns):
-        limits = np.iinfo(np.dtype(column.dtype))
-        records[column.name] = np.clip(tiles.values[:, i], limits.min, limits.max)
+        dtype = np.dtype(column.dtype)
+        limits = np.iinfo(dtype)
+        values = tiles.values[:, i]
+        records[column.name] = values if dtype == values.dtype else np.clip(values, limits.min, limits.max)
     return records
 
 
