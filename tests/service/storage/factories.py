@@ -195,7 +195,9 @@ def rows_of(history: History) -> dict[str, list[tuple[float, ...]]]:
     out["payments"] = _sorted(history.payments.account, history.payments.time, *history.payments.values.T)
     for name in ("signals", "own", "sharing", "marked", "spans"):
         rows = getattr(history, name)
-        out[name] = _sorted(*(getattr(rows, column) for column in type(rows).__dataclass_fields__))
+        columns = [getattr(rows, column) for column in type(rows).__dataclass_fields__]
+        arrays = [column for column in columns if isinstance(column, np.ndarray)]
+        out[name] = _sorted(*(part for array in arrays for part in np.atleast_2d(array.T)))
     return out
 
 
