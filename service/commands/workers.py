@@ -6,6 +6,7 @@ locks that do not survive a fork. The kernel deals connections out among all tha
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -239,14 +240,23 @@ def reserved(listen: str) -> Iterator[str]:
 def _hold(listen: str, held: list[socket.socket]) -> str:
     host, port = host_and_port("--listen", listen)
     bare = host.removeprefix("[").removesuffix("]")
-    for family, kind, protocol, _, place in socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM):
+    places = socket.getaddrinfo(bare, port, type=socket.SOCK_STREAM)
+    for family, kind, protocol, _, place in places:
         with socket.socket(family, kind, protocol) as alone:
             # First as nobody's neighbour: workers of another `serve` would share the port, and its calls, with ours.
             alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            alone.bind((place[0], port, *place[2:]))
+            try:
+                alone.bind((place[0], port, *place[2:]))
+            except OSError as error:
+                # `localhost` is ::1, too, where the machine has no such address; gRPC leaves it out as well.
+                if error.errno != errno.EADDRNOTAVAIL or len(places) == 1:
+                    raise
+                continue
             port = alone.getsockname()[1]
         one = socket.socket(family, kind, protocol)
         held.append(one)
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         one.bind((place[0], port, *place[2:]))
+    if not held:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
     return f"{host}:{port}"
