@@ -12,6 +12,7 @@ import re
 import sqlite3
 import statistics
 import subprocess
+import time
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,7 +38,7 @@ class Part:
     commit: str  # with ``+`` where files differed from it
     machine: str
     versions: dict[str, str]
-    load: float  # processes that wanted a core on average in the minute before: what else the machine was busy with
+    others: float  # cores that the machine gave to anything else meanwhile: how far a figure in seconds can be trusted
     seconds: float  # that it took
     full: bool  # at the goals' own sizes, or at smaller ones
 
@@ -61,10 +62,10 @@ def _in_order(one: Row | Check) -> tuple[int, str]:
     return (int(digits[0]) if digits else 1_000, one.number)
 
 
-def part_of(found: Measured, *, load: float, seconds: float, full: bool) -> Part:
+def part_of(found: Measured, *, others: float, seconds: float, full: bool) -> Part:
     """What was found, with the moment, the commit and the machine."""
     return Part(
-        found, datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), commit(), machine(), versions(), load, seconds, full
+        found, datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"), commit(), machine(), versions(), others, seconds, full
     )
 
 
@@ -73,7 +74,7 @@ def save(results: Results, path: Path) -> None:
     parts = {
         name: {
             **{key: value for key, value in asdict(part).items() if key != "found"},
-            "load": round(part.load, 1),
+            "others": round(part.others, 2),
             "seconds": round(part.seconds),
             **as_json(part.found),
         }
@@ -88,8 +89,33 @@ def load(path: Path) -> Results:
     if not path.exists():
         return Results()
     parts: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    facts = ("measured_at", "commit", "machine", "versions", "load", "seconds", "full")
+    facts = ("measured_at", "commit", "machine", "versions", "others", "seconds", "full")
     return Results({name: Part(from_json(part), **{key: part[key] for key in facts}) for name, part in parts.items()})
+
+
+class Meanwhile:
+    """How many cores anything but this process and its children kept busy since it was made."""
+
+    def __init__(self) -> None:
+        self._started, self._busy, self._own = time.monotonic(), _busy(), _own()
+
+    def seconds(self) -> float:
+        """Since it was made."""
+        return time.monotonic() - self._started
+
+    def others(self) -> float:
+        """In cores, on average; children count once they have ended."""
+        return max(0.0, (_busy() - self._busy) - (_own() - self._own)) / max(self.seconds(), 1e-3)
+
+
+def _busy() -> float:
+    spent = psutil.cpu_times()
+    return float(spent.user + spent.nice + spent.system + spent.irq + spent.softirq)
+
+
+def _own() -> float:
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
 
 
 def machine() -> str:

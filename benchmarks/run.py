@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import os
 import subprocess
 import sys
 import time
@@ -27,7 +26,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks import measured, picture
-from benchmarks.results import FILE, FOLDER, PICTURE, Part, Results, load, machine, markdown, part_of, save
+from benchmarks.results import FILE, FOLDER, PICTURE, Meanwhile, Part, Results, load, machine, markdown, part_of, save
 
 HERE = Path(__file__).resolve().parent
 
@@ -84,16 +83,16 @@ def table(chosen: Sequence[Speed], before: Results, *, full: bool) -> tuple[Resu
         for place, one in enumerate(chosen):
             about = "" if full else f", about {one.minutes:g} min"
             print(f"\n== {place + 1} of {len(chosen)}: {one.name} (goals {one.goals}{about})", flush=True)
-            busy, started = os.getloadavg()[0], time.monotonic()
+            meanwhile = Meanwhile()
             out = Path(folder) / f"{one.name}.json"
             code = run(one.name, "--out", str(out), *(["--full"] if full else []))
-            seconds = time.monotonic() - started
+            seconds = meanwhile.seconds()
             if code != 0 or not out.exists():
                 failed.append(one.name)
                 parts.pop(one.name, None)
                 print(f"-- {one.name}: failed after {seconds:.0f} s", flush=True)
                 continue
-            parts[one.name] = part_of(measured.read(out), load=busy, seconds=seconds, full=full)
+            parts[one.name] = part_of(measured.read(out), others=meanwhile.others(), seconds=seconds, full=full)
             print(f"-- {one.name}: {seconds:.0f} s", flush=True)
     return Results({one.name: parts[one.name] for one in SPEED if one.name in parts}), failed
 
@@ -106,7 +105,9 @@ def shown(results: Results) -> str:
 
 def _said(part: Part) -> str:
     size = "the goals' own sizes" if part.full else "quick sizes"
-    return f"{part.measured_at}, commit {part.commit}, {size}, {part.seconds:.0f} s, load before {part.load:.1f}"
+    return (
+        f"{part.measured_at}, commit {part.commit}, {size}, {part.seconds:.0f} s, others took {part.others:.1f} cores"
+    )
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -10,7 +13,7 @@ import pytest
 
 from benchmarks.measured import Bound, Check, Measured, Row
 from benchmarks.picture import of_goal, picture
-from benchmarks.results import FILE, FOLDER, PICTURE, Results, commit, load, machine, markdown, part_of, save
+from benchmarks.results import FILE, FOLDER, PICTURE, Meanwhile, Results, commit, load, machine, markdown, part_of, save
 from benchmarks.run import HERE, SPEED, first_line, main, names, shown
 
 RATE = Row("10", "two processes & one", "calls/s", (160.0, 150.0), 1.6, Bound.AT_LEAST, "one", (90.0, 100.0))
@@ -38,22 +41,22 @@ def test_a_benchmark_that_is_not_there_is_named(capsys: pytest.CaptureFixture[st
 
 
 def test_figures_are_saved_with_their_moment_and_read_again(tmp_path: Path) -> None:
-    results = Results({"one": part_of(FOUND, load=1.25, seconds=61.7, full=False)})
+    results = Results({"one": part_of(FOUND, others=1.251, seconds=61.7, full=False)})
     save(results, tmp_path / "folder" / FILE)
     again = load(tmp_path / "folder" / FILE)
-    assert again.parts["one"] == replace(results.parts["one"], load=1.2, seconds=62)
+    assert again.parts["one"] == replace(results.parts["one"], others=1.25, seconds=62)
     assert load(tmp_path / "none.json") == Results()
     assert [row.number for row in again.all().rows] == ["3", "8", "10"]
 
 
 def test_the_table_tells_every_verdict() -> None:
-    results = Results({"one": part_of(FOUND, load=1.0, seconds=60.0, full=False)})
+    results = Results({"one": part_of(FOUND, others=1.0, seconds=60.0, full=False)})
     for text in (shown(results), markdown(results)):
         assert "not measured" in text
         assert "it could not be installed" in text
         assert "2.00 s" in text
         assert "640 compared" in text
-    assert "**not met**" not in markdown(Results({"one": part_of(Measured((START,)), load=1, seconds=1, full=True)}))
+    assert "**not met**" not in markdown(Results({"one": part_of(Measured((START,)), others=1, seconds=1, full=True)}))
 
 
 def test_the_picture_has_each_goal_on_its_side_of_the_line() -> None:
@@ -67,6 +70,13 @@ def test_the_picture_has_each_goal_on_its_side_of_the_line() -> None:
     line = next(one for one in drawn.iter() if one.get("class") == "goal")
     assert [one.get("class") for one in dots] == ["dot met", "dot met"]
     assert all(float(one.get("cx", 0)) > float(line.get("x1", 0)) for one in dots)
+
+
+def test_what_others_took_of_the_machine_is_told_without_our_own_children() -> None:
+    meanwhile = Meanwhile()
+    subprocess.run([sys.executable, "-c", "while __import__('time').process_time() < 0.5: pass"], check=True)
+    assert meanwhile.seconds() >= 0.5
+    assert 0 <= meanwhile.others() <= (os.cpu_count() or 1) + 0.1
 
 
 def test_what_it_was_measured_on_says_a_kind_and_nobody() -> None:
