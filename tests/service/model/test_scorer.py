@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from service.domain.errors import ArtefactProblem
 from service.model.artefact import Artefact, make_artefact, write_artefact
 from service.model.calibration import Calibration
-from service.model.scorer import Scorer
+from service.model.scorer import MANY, Scorer
+from service.model.slices import Slices
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,32 @@ def test_any_selection_of_rows_in_any_order_gets_the_same_answers(
     scorer: Scorer, rows: np.ndarray, chosen: list[int]
 ) -> None:
     assert scorer.score(rows[chosen]).tobytes() == scorer.score(rows)[chosen].tobytes()
+
+
+def test_many_rows_through_slices_of_a_large_model_get_the_booster_s_own_answers(artefact: Artefact) -> None:
+    rng = np.random.default_rng(3)
+    width = len(artefact.manifest.features)
+    rows = rng.normal(size=(MANY + 300, width)).astype(np.float32)
+    rows[rng.random(rows.shape) < 0.2] = np.nan
+    label = rng.random(len(rows)) < 1 / (1 + np.exp(-np.nan_to_num(rows).sum(axis=1)))
+    parameters = {"objective": "binary", "num_leaves": 31, "min_data_in_leaf": 3, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(rows, label), 200)
+    large = Scorer(make_artefact(artefact.manifest, booster.model_to_string()))
+    assert len(Slices(booster.model_to_string())) > 3
+    raw = large.raw(rows)
+    assert raw.tobytes() == booster.predict(rows, raw_score=True, num_threads=1).tobytes()
+    assert raw[:5].tobytes() == large.raw(rows[:5]).tobytes()
+
+
+def test_a_booster_that_averages_its_trees_is_not_summed_in_slices(artefact: Artefact) -> None:
+    rng = np.random.default_rng(3)
+    rows = rng.normal(size=(MANY + 88, len(artefact.manifest.features))).astype(np.float32)
+    parameters = {"objective": "binary", "boosting": "rf", "bagging_fraction": 0.5, "bagging_freq": 1, "verbosity": -1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(rows, rows[:, 0] > 0), 100)
+    with pytest.raises(ValueError, match="sum of one leaf"):
+        Slices(booster.model_to_string())
+    averaged = Scorer(make_artefact(artefact.manifest, booster.model_to_string()))
+    assert averaged.raw(rows).tobytes() == booster.predict(rows, raw_score=True, num_threads=1).tobytes()
 
 
 def test_sixteen_threads_get_every_answer_right(artefact: Artefact, rows: np.ndarray) -> None:
