@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -14,9 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from service.commands.context import MOMENT, Run, command_options, now
-from service.domain.enums import Decision
+from service.domain.blocks import DECISIONS, NONE, AssessmentBlock, Int8s
 from service.domain.errors import UsageError
-from service.domain.records import Assessment
 from service.domain.time import DAY, rfc3339
 
 SCHEMA = pa.schema(
@@ -96,22 +94,23 @@ class _Writer:
             raise UsageError(f"--out {self._path}: there is no folder {self._path.parent}")
         return self
 
-    def write(self, made: Sequence[Assessment], before: Mapping[int, Decision]) -> None:
+    def write(self, made: AssessmentBlock, before: Int8s) -> None:
         """Adds a batch."""
         if self._path is None:
             return
+        moment = pa.scalar(made.assessed_at, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
         self._parts.append(
             pa.table(
                 [
-                    [a.account_id for a in made],
-                    pa.array([a.assessed_at for a in made], pa.int64()).cast(pa.timestamp("us", tz="UTC")),
-                    [a.score for a in made],
-                    [a.decision.value for a in made],
-                    [before[a.account].value if a.account in before else None for a in made],
-                    [a.recommended_limit for a in made],
-                    [a.model_version for a in made],
-                    [a.policy_version for a in made],
-                    [a.assessment_id for a in made],
+                    made.account_id,
+                    pa.array([moment] * len(made), moment.type),
+                    made.score,
+                    [DECISIONS[place].value for place in made.decision.tolist()],
+                    [None if place == NONE else DECISIONS[place].value for place in before.tolist()],
+                    made.limit,
+                    [made.model_version] * len(made),
+                    [made.policy_version] * len(made),
+                    [made.assessment_id(row) for row in range(len(made))],
                 ],
                 schema=SCHEMA,
             )

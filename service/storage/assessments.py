@@ -12,11 +12,13 @@ import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection
 
+from service.domain.blocks import NONE
 from service.domain.codes import hash64
 from service.domain.enums import Decision, Purpose
 from service.domain.errors import UnknownAssessment
 from service.domain.records import Assessment, LinkSummary
 from service.domain.requests import Page
+from service.storage import blocks
 from service.storage.pages import page_of, position
 from service.storage.sql import Int64s, Row, Values, insert, run
 from service.storage.tables import assessments
@@ -26,18 +28,6 @@ _COLUMNS = (
     "policy_version, feature_fingerprint, features, links, rules, degraded, campaign_id, request_id, request_content, "
     "explored_from, propensity"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LatestDecision:
-    """What an account was told last."""
-
-    account: int
-    assessment_id: str
-    assessed_at: int
-    score: float
-    decision: Decision
-    campaign_id: str | None  # None: in no campaign then
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +115,10 @@ def assessment(connection: Connection, assessment_id: str) -> Assessment:
     """One assessment. Raises UnknownAssessment."""
     sql = f"SELECT {_COLUMNS} FROM assessments WHERE assessment_id = :id"
     rows = run(connection, sql, id=assessment_id)
-    if not rows:
+    found = _record(rows[0]) if rows else blocks.by_id(connection, assessment_id)
+    if found is None:
         raise UnknownAssessment(assessment_id)
-    return _record(rows[0])
+    return found
 
 
 def assessments_of(connection: Connection, account_id: str, page_size: int, page_token: str) -> Page[Assessment]:
@@ -139,22 +130,15 @@ def assessments_of(connection: Connection, account_id: str, page_size: int, page
         "AND (assessed_at < :at OR assessment_id < :last) "
         "ORDER BY assessed_at DESC, assessment_id DESC LIMIT :size"
     )
-    rows = run(connection, sql, account=hash64(account_id), at=at, last=last, size=page_size + 1)
-    return page_of([_record(row) for row in rows], page_size, scope, lambda a: (a.assessed_at, a.assessment_id))
+    account, size = hash64(account_id), page_size + 1
+    made = [_record(row) for row in run(connection, sql, account=account, at=at, last=last, size=size)]
+    made += blocks.of_account(connection, account, account_id, (at, last), size)
+    made.sort(key=_by_moment, reverse=True)
+    return page_of(made[:size], page_size, scope, _by_moment)
 
 
-def latest_decisions(connection: Connection, accounts: Int64s | None, before: int) -> dict[int, LatestDecision]:
-    """What each account was told last, at or before ``before``; accounts never assessed are absent. None: all."""
-    some = "" if accounts is None else "account IN @accounts AND "
-    sql = (
-        "SELECT a.account, a.assessment_id, a.assessed_at, a.score, a.decision, a.campaign_id FROM assessments a JOIN ("
-        "SELECT account, max(assessed_at) AS assessed_at FROM assessments "
-        f"WHERE {some}assessed_at <= :before GROUP BY account"
-        ") newest ON a.account = newest.account AND a.assessed_at = newest.assessed_at ORDER BY a.assessment_id"
-    )
-    parameters = {} if accounts is None else {"accounts": np.unique(accounts)}
-    rows = run(connection, sql, before=before, **parameters)
-    return {row[0]: LatestDecision(row[0], row[1], row[2], row[3], Decision(row[4]), row[5]) for row in rows}
+def _by_moment(made: Assessment) -> tuple[int, str]:
+    return made.assessed_at, made.assessment_id
 
 
 def chances(connection: Connection, as_of: int) -> Chances:
@@ -168,11 +152,20 @@ def chances(connection: Connection, as_of: int) -> Chances:
         "FROM assessments WHERE propensity IS NOT NULL AND assessed_at <= :as_of GROUP BY account ORDER BY account"
     )
     rows = run(connection, sql, as_of=as_of)
-    return Chances(
-        np.array([row[0] for row in rows], np.int64),
-        np.array([row[1] == 1 for row in rows], np.bool_),
-        np.array([row[2] for row in rows], np.float64),
-    )
+    account = [np.array([row[0] for row in rows], np.int64)]
+    through = [np.array([row[1] == 1 for row in rows], np.bool_)]
+    rate = [np.array([row[2] for row in rows], np.float64)]
+    for said in blocks.with_chances(connection, as_of):
+        had = ~np.isnan(said.propensity)
+        lifted = said.explored_from[had] != NONE
+        account.append(said.account[had])
+        through.append(lifted)
+        rate.append(np.where(lifted, said.propensity[had], 1.0 - said.propensity[had]))
+    distinct, place = np.unique(np.concatenate(account), return_inverse=True)
+    each, least = np.ones(len(distinct), np.bool_), np.full(len(distinct), np.inf)
+    np.logical_and.at(each, place, np.concatenate(through))
+    np.minimum.at(least, place, np.concatenate(rate))
+    return Chances(distinct, each, least)
 
 
 def append(connection: Connection, made: Sequence[Assessment]) -> int:

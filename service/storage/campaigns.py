@@ -23,6 +23,7 @@ from service.domain.codes import hash64
 from service.domain.enums import Verdict
 from service.domain.errors import UnknownCampaign
 from service.domain.requests import Page
+from service.storage.blocks import count_raised
 from service.storage.pages import page_of, position
 from service.storage.sql import Int64s, Row, Values, insert, run
 from service.storage.tables import campaign_events
@@ -162,7 +163,7 @@ def evidence(connection: Connection, campaign_id: str) -> CampaignEvidence:
 def _changed_assessments(connection: Connection, campaign_id: str) -> int:
     """Assessments whose decision a rule about this campaign raised."""
     sql = "SELECT count(*) FROM assessments WHERE campaign_id = :id AND rules LIKE '%campaign_%'"
-    return int(run(connection, sql, id=campaign_id)[0][0])
+    return int(run(connection, sql, id=campaign_id)[0][0]) + count_raised(connection, campaign_id)
 
 
 def evidence_text(said: CampaignEvidence) -> str:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 from service.domain.codes import hash64
 from service.domain.errors import UnknownAccount
 from service.domain.records import ErasureRecord
+from service.storage import blocks
 from service.storage.campaigns import evidence_of, evidence_text
 from service.storage.database import reading, writing
 from service.storage.locks import lock_labels, lock_links
@@ -96,6 +97,7 @@ def _erase(
     _leave_campaigns(connection, account, belonged)
     sql = "UPDATE assessments SET features = :none WHERE account = :account"
     changed(connection, sql, none=b"", account=account)
+    blocks.erase(connection, account)
     record = ErasureRecord(
         account_id=account_id,
         reason=reason,

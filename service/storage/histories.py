@@ -12,17 +12,20 @@ from sqlalchemy import Connection
 
 from service.domain.facts import Int32s
 from service.storage.belonging import AllCampaigns
+from service.storage.keycounts import count_keys
 from service.storage.listing import accounts as known_accounts
 from service.storage.memory import Memory
 from service.storage.reading import payment_history, signal_rows, signed_up
 from service.storage.sql import Int64s, blocks, columns_of, run
 from service.storage.usagerows import merged
-from service.tiles.history import History, KeyRows, OwnLinks, SignalRows, VerdictSpans
+from service.storage.wide import integers
+from service.tiles.history import History, KeyCounts, KeyRows, OwnLinks, SignalRows, VerdictSpans
 from service.tiles.rows import Tiles
 
 LINKS_IN_MEMORY = 10_000_000  # 52 bytes each; larger link tables are asked key by key
 HUB = 5_000  # accounts; rows of keys with more are kept between chunks, as most chunks want them
 HUB_ROWS = 20_000_000  # 24 bytes each
+MOST = 5  # where one account in so many is wanted, the whole link table is read or counted at once
 _FIRST_CHUNK = 2_000  # accounts
 
 
@@ -33,8 +36,8 @@ class Links(Protocol):
         """Keys of the chunk's accounts."""
         ...
 
-    def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyRows, KeyRows]:
-        """Everybody on these keys, and those of them who have a span."""
+    def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyRows | KeyCounts, KeyRows]:
+        """Everybody on these keys, or how many at the one moment that is asked about, and those who have a span."""
         ...
 
 
@@ -55,7 +58,14 @@ class _Chunk:
 
 
 def histories(
-    connection: Connection, memory: Memory, rows: int, accounts: Int64s | None, links: Links | None = None
+    connection: Connection,
+    memory: Memory,
+    rows: int,
+    accounts: Int64s | None,
+    links: Links | None = None,
+    as_of: int | None = None,
+    *,
+    signals: bool = True,
 ) -> Iterator[History]:
     """See ``Store.histories``; ``accounts`` ascending, None: all that have signed up."""
     every = accounts is None
@@ -65,12 +75,13 @@ def histories(
     spans = VerdictSpans(
         *columns_of(run(connection, "SELECT account, verdict, start_at, end_at FROM verdict_spans"), 4)
     )
-    links = _links(connection, len(wanted)) if links is None else links
+    if links is None:
+        links = _links(connection, len(wanted)) if as_of is None else _Counted(connection, len(wanted), as_of)
     campaigns = AllCampaigns(connection)
     at, size = 0, _FIRST_CHUNK
     while at < len(wanted):
         chunk = _Chunk(wanted[at : at + size], every=every)
-        history = _read(connection, memory, chunk, links, spans, campaigns)
+        history = _read(connection, memory, chunk, links, spans, campaigns, signals=signals)
         yield history
         at += len(chunk.accounts)
         # Account keys are hashes, so any range of them is a fair sample of what an account has.
@@ -85,6 +96,8 @@ def _read(
     links: Links,
     spans: VerdictSpans,
     campaigns: AllCampaigns,
+    *,
+    signals: bool,
 ) -> History:
     where, values = chunk.where, chunk.parameters
     found = run(
@@ -93,16 +106,15 @@ def _read(
         **values,
     )
     paid = run(connection, f"SELECT account, learned_at, layout, facts FROM payments WHERE {where}", **values)
-    said = signal_rows(
-        run(connection, f"SELECT account, name, happened_at, learned_at, value FROM signals WHERE {where}", **values)
-    )
+    told_by = f"SELECT account, name, happened_at, learned_at, value FROM signals WHERE {where}"
+    said = signal_rows(run(connection, told_by, **values) if signals else [])
     # in order of time, as a bulk import leaves them in several parts: what is in order need not be sorted by tile
     weeks = f"SELECT account, layout, tiles FROM usage_tiles WHERE {where} ORDER BY account, last_hour"
     used = run(connection, weeks, **values)
     of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
     usage, payments = merged(used, of), payment_history(paid, of)
     own = links.own(chunk)
-    keys = np.unique(own.key)
+    keys = _distinct(own.key)
     sharing, marked = links.on(keys, spans)
     told = np.isin(spans.account, marked.account) | chunk.has(spans.account)
     return History(
@@ -116,6 +128,12 @@ def _read(
         spans=VerdictSpans(spans.account[told], spans.verdict[told], spans.start[told], spans.end[told]),
         campaigns=campaigns.of(chunk.accounts, keys),
     )
+
+
+def _distinct(values: Int64s) -> Int64s:
+    """Ascending, each once; numpy's own ``unique`` hashes them, which takes four times as long."""
+    out = np.sort(values)
+    return out[np.append(True, out[1:] != out[:-1])] if len(out) else out
 
 
 def _of(tiles: Tiles, chunk: _Chunk) -> Tiles:
@@ -136,7 +154,7 @@ def hold_links(connection: Connection) -> Links:
 def _links(connection: Connection, wanted: int) -> Links:
     count = run(connection, "SELECT count(*) FROM links")[0][0]
     known = run(connection, "SELECT count(*) FROM accounts")[0][0]
-    return _Held(connection, count) if count <= LINKS_IN_MEMORY and wanted * 5 >= known else _Asked(connection)
+    return _Held(connection, count) if count <= LINKS_IN_MEMORY and wanted * MOST >= known else _Asked(connection)
 
 
 class _Held:
@@ -186,6 +204,35 @@ def _ranges(ascending: Int64s, values: Int64s) -> Int64s:
     return places
 
 
+def _own(connection: Connection, chunk: _Chunk) -> OwnLinks:
+    sql = f"SELECT account, kind, key, learned_at FROM links WHERE {chunk.where} ORDER BY account, key"
+    account, kind, key, learned = integers(connection, sql, 4, **chunk.parameters).T
+    mine = chunk.has(account)
+    return OwnLinks(account[mine], kind[mine].astype(np.int32), key[mine], learned[mine])
+
+
+class _Counted:
+    """The link table at one moment: keys are counted where they are, and only rows of one's own are read, and marks."""
+
+    def __init__(self, connection: Connection, wanted: int, as_of: int) -> None:
+        known = run(connection, "SELECT count(*) FROM accounts")[0][0]
+        self._connection = connection
+        self._counts = count_keys(connection, as_of, every=wanted * MOST >= known)
+        self._marked = KeyRows(*np.ascontiguousarray(integers(connection, _MARKED, 3).T))
+
+    def own(self, chunk: _Chunk) -> OwnLinks:
+        return _own(self._connection, chunk)
+
+    def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyCounts, KeyRows]:  # noqa: ARG002  those of all accounts
+        return self._counts.of(keys), _on(self._marked, keys)
+
+
+_MARKED = (
+    "SELECT key, account, learned_at FROM links WHERE account IN (SELECT account FROM verdict_spans) "
+    "ORDER BY key, learned_at"
+)
+
+
 class _Asked:
     """The link table where it is, with the rows of hub keys kept."""
 
@@ -195,10 +242,7 @@ class _Asked:
         self._held = 0
 
     def own(self, chunk: _Chunk) -> OwnLinks:
-        sql = f"SELECT account, kind, key, learned_at FROM links WHERE {chunk.where}"
-        account, kind, key, learned = columns_of(run(self._connection, sql, **chunk.parameters), 4)
-        mine = chunk.has(account)
-        return OwnLinks(account[mine], kind[mine].astype(np.int32), key[mine], learned[mine])
+        return _own(self._connection, chunk)
 
     def on(self, keys: Int64s, spans: VerdictSpans) -> tuple[KeyRows, KeyRows]:
         hubs = [key for key in keys.tolist() if key in self._hubs]

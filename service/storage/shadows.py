@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from service.domain.enums import Decision
 from service.domain.records import ShadowAssessment
+from service.storage.blocks import count_given
 from service.storage.locks import lock_links
 from service.storage.sql import Int64s, Values, blocks, columns_of, insert, run
 from service.storage.tables import shadow_assessments
@@ -74,6 +75,7 @@ def pairs(connection: Connection, version: str) -> ShadowPairs:
     champion, scored, first, last = beside[-1]
     sql = "SELECT count(*) FROM assessments WHERE model_version = :champion AND assessed_at BETWEEN :first AND :last"
     given = run(connection, f"{sql} AND length(features) > 0", champion=champion, first=first, last=last)[0][0]
+    given += count_given(connection, champion, first, last)
     sql = (
         "SELECT s.account, s.assessed_at, a.score, s.score, coalesce(a.explored_from, a.decision), s.decision "
         "FROM shadow_assessments s JOIN assessments a ON a.assessment_id = s.assessment_id "

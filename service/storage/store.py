@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 from sqlalchemy import Engine
 
+from service.domain.blocks import AssessmentBlock, Int8s
 from service.domain.campaigns import (
     CampaignEvidence,
     CampaignMember,
@@ -34,6 +35,7 @@ from service.domain.requests import Page
 from service.domain.time import HOUR
 from service.storage import (
     assessments,
+    blocks,
     campaigns,
     detection,
     erasure,
@@ -49,7 +51,7 @@ from service.storage import (
     writing,
 )
 from service.storage.arrivals import Arrival, Arrivals, Outcome, Outcomes
-from service.storage.assessments import Chances, LatestDecision
+from service.storage.assessments import Chances
 from service.storage.bulk import Bulk, bulk
 from service.storage.campaigns import Event
 from service.storage.database import open_database
@@ -57,6 +59,7 @@ from service.storage.database import reading as snapshot
 from service.storage.database import writing as transaction
 from service.storage.histories import Links, histories, hold_links
 from service.storage.labels import CampaignRow, LabelOutcome
+from service.storage.latest import LatestDecision, last_decisions, latest_decisions
 from service.storage.memory import Memory
 from service.storage.past import past, settled_until
 from service.storage.schema import ensure, upgrade
@@ -142,20 +145,23 @@ class Store:
         accounts: Int64s | None = None,
         changed_since: int | None = None,
         links: Links | None = None,
+        as_of: int | None = None,
+        signals: bool = True,
     ) -> Iterator[History]:
         """Histories of all accounts that have signed up, each once, ascending.
 
         In chunks of about ``rows`` tile and link rows; only ``accounts`` where given, and of them only those of which
         something was learned at or after ``changed_since``. Valid for probes at any moment, since key rows are not
-        capped. All chunks see the same moment of the database; ``links`` are those of ``hold_links``, if nothing was
-        linked or erased since (None: they are read).
+        capped; given ``as_of``, for probes at that very moment, with keys counted instead. All chunks see the same
+        moment of the database; ``links`` are those of ``hold_links``, if nothing was linked or erased since (None:
+        they are read). ``signals``: the customer's own numbers, too, which not every model asks for.
         """
         with snapshot(self.engine) as connection:
             if changed_since is not None:
                 touched = listing.accounts_changed_since(connection, changed_since)
                 accounts = touched if accounts is None else np.intersect1d(touched, accounts)
             wanted = None if accounts is None else np.unique(accounts)
-            yield from histories(connection, self._memory, rows, wanted, links)
+            yield from histories(connection, self._memory, rows, wanted, links, as_of, signals=signals)
 
     def hold_links(self) -> Links:
         """All link rows in memory, 52 bytes each, for many calls of ``histories`` on facts that stay as they are."""
@@ -440,7 +446,12 @@ class Store:
     def latest_decisions(self, accounts: Int64s | None = None, before: int = 2**62) -> dict[int, LatestDecision]:
         """What each account was told last at or before ``before``; those never assessed are absent. None: all."""
         with snapshot(self.engine) as connection:
-            return assessments.latest_decisions(connection, accounts, before)
+            return latest_decisions(connection, accounts, before)
+
+    def last_decisions(self, accounts: Int64s, before: int = 2**62) -> Int8s:
+        """What each was told last at or before ``before``, a place in ``DECISIONS``, shape (n,); NONE: nothing."""
+        with snapshot(self.engine) as connection:
+            return last_decisions(connection, accounts, before)
 
     def chances(self, as_of: int) -> Chances:
         """Accounts that chance had a say in by ``as_of``: whether it let them through, and how likely that was."""
@@ -455,15 +466,25 @@ class Store:
         with snapshot(self.engine) as connection:
             return scored.scored_between(connection, accounts, since, until)
 
-    def scored_rows(self, assessments: Sequence[str], version: str) -> list[tuple[str, float, bytes]]:
-        """Of these assessments (assessment_id, score, features) of those by model ``version``, erased ones left out."""
+    def scored_rows(
+        self, assessments: Sequence[str], version: str, since: int = -(2**62), until: int = 2**62
+    ) -> list[tuple[str, float, bytes]]:
+        """Of these assessments (assessment_id, score, features) of those by model ``version``, erased ones left out.
+
+        They were all made from ``since`` to ``until``.
+        """
         with snapshot(self.engine) as connection:
-            return [(row[0], row[1], bytes(row[2])) for row in scored.scored_rows(connection, assessments, version)]
+            return scored.scored_rows(connection, assessments, version, since, until)
 
     def append_assessments(self, made: Sequence[Assessment]) -> int:
         """Keeps a job's assessments, durable on return; returns how many were new. A known id is left as it is."""
         with transaction(self.engine) as connection:
             return assessments.append(connection, made)
+
+    def append_block(self, made: AssessmentBlock, accounts: int) -> int:
+        """The same for part of a job over so many accounts, most of those there are: thousands to a row."""
+        with transaction(self.engine) as connection:
+            return blocks.append(connection, made, accounts)
 
     # --- models ------------------------------------------------------------------------------------------------------
 

@@ -386,6 +386,38 @@ Index(
     postgresql_where=text("propensity IS NOT NULL"),
 )
 
+# Assessments of a job over most accounts, thousands to a row: those of the accounts whose number, as an unsigned one,
+# begins with the bits of ``shelf`` after its leading one. So an account is looked for on one shelf of each depth.
+assessment_blocks = Table(
+    "assessment_blocks",
+    metadata,
+    Column("block", I64, primary_key=True, autoincrement=False),  # hash of what it says
+    Column("shelf", I64, nullable=False),
+    Column("first_account", I64, nullable=False),
+    Column("last_account", I64, nullable=False),
+    Column("assessed_at", I64, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("policy_version", Text, nullable=False),
+    Column("feature_fingerprint", Text, nullable=False),
+    Column("assessments", Integer, nullable=False),
+    Column("erased", Integer, nullable=False),  # of those, how many have lost their features
+    Column("chances", Integer, nullable=False),  # of those, in how many chance had a say
+    Column("answers", LargeBinary, nullable=False),  # Arrow stream
+    Column("features", LargeBinary, nullable=False),  # see storage/blockfeatures.py
+    Index("assessment_blocks_by_shelf", "shelf", "assessed_at"),
+    Index("assessment_blocks_by_moment", "assessed_at", "first_account", "last_account"),
+)
+
+# Of a block's assessments that name a campaign, how many its rules raised.
+block_campaigns = Table(
+    "block_campaigns",
+    metadata,
+    Column("campaign_id", Text, primary_key=True),
+    Column("block", I64, primary_key=True, autoincrement=False),
+    Column("changed", Integer, nullable=False),
+)
+
 # What a challenger would have answered, beside the answer that was given.
 shadow_assessments = Table(
     "shadow_assessments",

@@ -48,7 +48,7 @@ class KeyCounts:
     It is all that a fold at that very moment needs of ``KeyRows``, and five numbers of a key instead of 257 rows.
     """
 
-    key: Int64s  # ascending, each once
+    key: Int64s  # ascending, each once; one that only one account has shown may be missing
     count: Int64s  # (keys, windows of WINDOWS); an account that was seen in a window counts itself there
     at: int
 
@@ -59,11 +59,12 @@ class KeyCounts:
         return KeyCounts(self.key, count, self.at)
 
     def of(self, keys: Int64s) -> Int64s:
-        """Counts of ``keys`` (n,), shape (n, windows); a key that is not there was seen on nobody."""
-        if not len(self.key):
-            return np.zeros((len(keys), self.count.shape[1]), np.int64)
-        place = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
-        out: Int64s = self.count[place] * (self.key[place] == keys)[:, None]
+        """Counts of ``keys`` (n,), shape (n, windows); 0 for a key that is not there."""
+        out = np.zeros((len(keys), self.count.shape[1]), np.int64)
+        if len(self.key):
+            place = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
+            there = np.flatnonzero(self.key[place] == keys)
+            out[there] = self.count[place[there]]
         return out
 
 

@@ -119,7 +119,7 @@ def _others(history: History, pairs: KnownKeys, at: Int64s) -> Int64s:
     if isinstance(rows, KeyCounts):
         if (at != rows.at).any():
             raise ValueError(f"keys were counted at {rows.at} and are asked about at another moment")
-        return rows.of(pairs.key) - (pairs.learned[:, None] > at[:, None] - _WIDTHS)
+        return np.maximum(rows.of(pairs.key) - (pairs.learned[:, None] > at[:, None] - _WIDTHS), 0)
     key, learned = _by_key(rows)
     low, high = _bounds(key, history.own, pairs)
     out = np.zeros((len(pairs.key), len(WINDOWS)), np.int64)

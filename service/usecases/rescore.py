@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from service.domain.enums import Decision, Purpose
+import numpy as np
+
+from service.domain.blocks import DECISIONS, NONE, PLACES, AssessmentBlock, Int8s
+from service.domain.enums import Decision
 from service.domain.facts import Int64s
 from service.domain.records import Assessment
+from service.linking.workers import shared_out
 from service.tiles.history import History
-from service.usecases.assess import Asked, assess
+from service.usecases.assess import assess_many
 from service.usecases.champion import Serving
 
-ROWS_AT_ONCE = 500_000
+# Of tiles and links; some ten thousand accounts. Twice as many make no account cheaper, and two batches are worked on
+# while two wait.
+ROWS_AT_ONCE = 200_000
+# A job over at least one account in so many keeps thousands to a row. One over fewer keeps a row each: else whoever
+# looks for an account's assessments would have to open the blocks of many jobs that never came near it.
+MOST = 5
 
 
 class Rescored(Protocol):
-    """Takes each scored batch, for a file or a count."""
+    """Takes each scored batch, for a file or a count; ``before`` (n,) are places in ``DECISIONS``, NONE: none yet."""
 
-    def __call__(self, made: Sequence[Assessment], before: Mapping[int, Decision]) -> None: ...
-
-
-class Latest(Protocol):
-    """What an account was told last."""
-
-    @property
-    def decision(self) -> Decision: ...
+    def __call__(self, made: AssessmentBlock, before: Int8s) -> None: ...
 
 
 class Decides(Protocol):
@@ -36,23 +38,27 @@ class Decides(Protocol):
 
 
 class Jobs(Protocol):
-    """What the job reads and writes."""
+    """What the job reads and writes; reading must be safe to do from several threads."""
 
     def histories(
-        self, *, rows: int, accounts: Int64s | None = None, changed_since: int | None = None
+        self, *, rows: int, changed_since: int | None = None, as_of: int | None = None, signals: bool = True
     ) -> Iterator[History]: ...
 
     def account_ids(self, accounts: Int64s) -> Sequence[str]: ...
 
-    def latest_decisions(self, accounts: Int64s | None = None, before: int = 2**62) -> Mapping[int, Latest]: ...
+    def last_decisions(self, accounts: Int64s) -> Int8s: ...
 
     def append_assessments(self, made: Sequence[Assessment]) -> int: ...
+
+    def append_block(self, made: AssessmentBlock, accounts: int) -> int: ...
 
     def count_accounts(self, *, changed_since: int | None = None) -> int: ...
 
 
 class Beside(Protocol):
     """Who looks on; it must not raise."""
+
+    def looking(self) -> bool: ...
 
     def beside(self, history: History, made: Sequence[Assessment]) -> None: ...
 
@@ -84,27 +90,55 @@ class Rescore:
     ) -> RescoreReport:
         """Scores every account that had signed up by ``as_of`` (only those with facts learned after ``changed_since``).
 
-        Batches are recorded as they are done, each whole or not at all; run again, the job records nothing twice.
+        Two batches at a time; they are recorded in the order of their accounts, each whole or not at all. Run again,
+        the job records nothing twice.
         """
         serving = self.models.current()
         total = self.jobs.count_accounts(changed_since=changed_since)
+        most = changed_since is None or total * MOST >= self.jobs.count_accounts()
+
+        def work(history: History) -> _Batch:
+            ids = self.jobs.account_ids(history.account)
+            made = assess_many(serving, history, ids, as_of)
+            return _Batch(history, made, self.jobs.last_decisions(made.account))
+
         scored = changed = seen = 0
-        decisions: dict[str, int] = {}
-        for history in self.jobs.histories(rows=ROWS_AT_ONCE, changed_since=changed_since):
-            asked = [Asked(name, Purpose.PERIODIC) for name in self.jobs.account_ids(history.account)]
-            made = [found for found in assess(serving, history, asked, as_of) if found is not None]
-            latest = self.jobs.latest_decisions(history.account)
-            before = {account: told.decision for account, told in latest.items()}
-            self.jobs.append_assessments(made)
-            if self.shadow is not None:
-                self.shadow.beside(history, made)
-            for assessment in made:
-                changed += assessment.decision is not before.get(assessment.account, Decision.ALLOW)
-                decisions[assessment.decision] = decisions.get(assessment.decision, 0) + 1
+        counts = np.zeros(len(DECISIONS), np.int64)
+        signals = bool(serving.signal_names) or self._looking()
+        histories = self.jobs.histories(rows=ROWS_AT_ONCE, changed_since=changed_since, as_of=as_of, signals=signals)
+        for batch in shared_out(work, histories):
+            made = batch.made
+            self._record(batch, total if most else None)
+            before = np.where(batch.before == NONE, PLACES[Decision.ALLOW], batch.before)
+            changed += int((made.decision != before).sum())
+            counts += np.bincount(made.decision, minlength=len(DECISIONS))
             scored += len(made)
-            seen += len(history.account)
+            seen += len(batch.history.account)
             if each is not None:
-                each(made, before)
+                each(made, batch.before)
             if progress is not None:
                 progress(seen, total)
+        decisions = {DECISIONS[place].value: count for place, count in enumerate(counts.tolist()) if count}
         return RescoreReport(scored, changed, decisions)
+
+    def _looking(self) -> bool:
+        return self.shadow is not None and self.shadow.looking()
+
+    def _record(self, batch: _Batch, accounts: int | None) -> None:
+        """Keeps a batch; ``accounts`` None: a row each, as where a challenger's answers are kept beside them."""
+        if accounts is not None and not self._looking():
+            self.jobs.append_block(batch.made, accounts)
+            return
+        made = batch.made.assessments()
+        self.jobs.append_assessments(made)
+        if self.shadow is not None:
+            self.shadow.beside(batch.history, made)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Some accounts scored and not recorded yet."""
+
+    history: History
+    made: AssessmentBlock
+    before: Int8s  # what each was told last

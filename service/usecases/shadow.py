@@ -88,6 +88,10 @@ class Shadow:
                 self._busy = True
                 self._drain_soon()
 
+    def looking(self) -> bool:
+        """Whether a challenger scores beside the champion."""
+        return self._models.shadow() is not None
+
     def beside(self, history: History, made: Sequence[Assessment]) -> None:
         """For a job, which has the time: scores what was answered at once. Never raises."""
         if made and self._models.shadow() is not None:

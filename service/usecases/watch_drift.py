@@ -34,7 +34,9 @@ class Record(Protocol):
 
     def scored_between(self, accounts: Int64s, since: int, until: int) -> tuple[Int64s, Int64s, list[str]]: ...
 
-    def scored_rows(self, assessments: Sequence[str], version: str) -> Sequence[tuple[str, float, bytes]]: ...
+    def scored_rows(
+        self, assessments: Sequence[str], version: str, since: int, until: int
+    ) -> Sequence[tuple[str, float, bytes]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ class WatchDrift:
         chosen = _nearest(reference, of, age)
         width = len(manifest.features)
         wanted = {ids[place]: place for place in chosen.tolist()}
-        rows = [row for row in self.record.scored_rows(list(wanted), manifest.version) if len(row[2]) == 4 * width]
+        found = self.record.scored_rows(list(wanted), manifest.version, now - LOOKED_BACK, now)
+        rows = [row for row in found if len(row[2]) == 4 * width]
         rows.sort(key=lambda row: wanted[row[0]])
         place = np.array([wanted[name] for name, _, _ in rows], np.int64)
         matrix = np.frombuffer(b"".join(bytes(features) for _, _, features in rows), "<f4").reshape(-1, width)

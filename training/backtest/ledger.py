@@ -7,7 +7,7 @@ at all; everything else that the ledger knows follows from them.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from service.domain.blocks import NONE, PLACES, AssessmentBlock, Int8s
 from service.domain.enums import Decision
 from service.domain.facts import Int64s
 from service.domain.records import Assessment
@@ -149,10 +150,17 @@ class Outcomes:
     def __init__(self, ledger: Ledger, part: Part) -> None:
         self._ledger, self._part = ledger, part
 
-    def latest_decisions(self, accounts: Int64s | None = None, before: int = 2**62) -> Mapping[int, Told]:  # noqa: ARG002
-        """What these accounts were told last; a replay's past has nothing later than ``before``."""
-        asked = [] if accounts is None else accounts.tolist()
-        return {account: told for account in asked if (told := self._ledger.told(account)) is not None}
+    def last_decisions(self, accounts: Int64s) -> Int8s:
+        """What these accounts were told last, as places in ``DECISIONS``; NONE: nothing."""
+        told = [self._ledger.told(account) for account in accounts.tolist()]
+        return np.array([NONE if one is None else PLACES[one.decision] for one in told], np.int8)
+
+    def append_block(self, made: AssessmentBlock) -> int:
+        """The same of a whole batch, of which hardly any row says anything new."""
+        allow = PLACES[Decision.ALLOW]
+        told = [self._ledger.told(account) is not None for account in made.account.tolist()]
+        some = np.flatnonzero((made.decision != allow) | np.array(told, np.bool_)).tolist()
+        return self.append_assessments([made.assessment(row) for row in some])
 
     def append_assessments(self, made: Sequence[Assessment]) -> int:
         """Keeps those that changed anything; how many."""

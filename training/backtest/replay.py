@@ -10,12 +10,13 @@ adds are ports: which accounts a rescoring looks at, and where its answers go.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from service.domain.blocks import AssessmentBlock, Int8s
 from service.domain.campaigns import LIVE_STATES
 from service.domain.detection import Standing
 from service.domain.enums import Purpose
@@ -27,7 +28,7 @@ from service.storage.store import Store
 from service.tiles.history import History
 from service.usecases.assess import Asked, assess
 from service.usecases.rescore import Rescore
-from training.backtest.ledger import SIGNUP, Ledger, Outcomes, Part, Told, row_of
+from training.backtest.ledger import SIGNUP, Ledger, Outcomes, Part, row_of
 from training.backtest.models import ReplayModels, Say
 from training.backtest.plan import Plan
 from training.backtest.stage import Stage
@@ -151,8 +152,9 @@ class _Jobs:
         self,
         *,
         rows: int,
-        accounts: Int64s | None = None,  # noqa: ARG002  which accounts those are was asked for before
-        changed_since: int | None = None,  # noqa: ARG002  the same
+        changed_since: int | None = None,  # noqa: ARG002  which accounts those are was asked for before
+        as_of: int | None = None,  # noqa: ARG002  links are held, so histories are of any moment
+        signals: bool = True,  # noqa: ARG002  there are few
     ) -> Iterator[History]:
         """Of the step's accounts."""
         return self._facts.histories(self._accounts, rows)
@@ -161,13 +163,17 @@ class _Jobs:
         """As the store's."""
         return self._facts.store.account_ids(accounts)
 
-    def latest_decisions(self, accounts: Int64s | None = None, before: int = 2**62) -> Mapping[int, Told]:
+    def last_decisions(self, accounts: Int64s) -> Int8s:
         """As the ledger has them."""
-        return self._outcomes.latest_decisions(accounts, before)
+        return self._outcomes.last_decisions(accounts)
 
     def append_assessments(self, made: Sequence[Assessment]) -> int:
         """To the ledger."""
         return self._outcomes.append_assessments(made)
+
+    def append_block(self, made: AssessmentBlock, accounts: int) -> int:  # noqa: ARG002  the ledger has no blocks
+        """To the ledger."""
+        return self._outcomes.append_block(made)
 
     def count_accounts(self, *, changed_since: int | None = None) -> int:  # noqa: ARG002  as above
         """Of the step."""

@@ -139,6 +139,25 @@ def test_a_few_accounts_read_at_a_moment_equal_the_bulk_read(
         assert_same(folded(store.history(one, as_of), one, as_of), folded(whole, one, as_of))
 
 
+@pytest.mark.parametrize("some", [False, True], ids=["all accounts", "one account in ten"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_keys_counted_at_a_moment_say_what_their_rows_say(
+    store: Store, seed: int, some: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, seed)
+    monkeypatch.setattr(bulk_reads, "_FIRST_CHUNK", 7)
+    asked = ACCOUNTS[:: 10 if some else 1]
+    for as_of in (START + 3 * DAY, START + 11 * DAY + 7, START + 25 * DAY, LATER):
+        chunks = list(store.histories(rows=60, accounts=asked if some else None, as_of=as_of))
+        assert np.concatenate([chunk.account for chunk in chunks]).tolist() == asked.tolist()
+        for chunk in chunks:
+            small = store.history(chunk.account, as_of)
+            assert_same(folded(small, chunk.account, as_of), folded(chunk, chunk.account, as_of))
+    assert any(isinstance(chunk.sharing, KeyCounts) and len(chunk.sharing.key) for chunk in chunks)
+    with pytest.raises(ValueError, match="another moment"):
+        folded(chunks[0], chunks[0].account, LATER - 1)
+
+
 def belonging(store: Store, account: str, at: int, measure: str) -> float:
     who = ints(hash64(account))
     return float(fold_campaigns(store.history(who, at), who, ints(at)).column(measure)[0])
@@ -244,6 +263,11 @@ def test_a_key_of_twenty_thousand_accounts_is_counted_to_the_cap_and_no_further(
     assert sharing.column(code32("device"), "others_life").tolist() == [SHARING_CAP]
     verdict = "fraud" if labelled[0].verdict.value == "fraud" else "legitimate"
     assert sharing.column(code32("device"), verdict).tolist() == [SHARING_CAP]
+    for asked in (None, last):
+        for chunk in store.histories(accounts=asked, as_of=LATER):
+            one, now = chunk.account[-1:], np.array([LATER])
+            small = fold_sharing(store.history(one, LATER), one, now, [code32("device")])
+            np.testing.assert_array_equal(fold_sharing(chunk, one, now, [code32("device")]).values, small.values)
     early = store.history(facts.account[200:201], int(facts.created_at[200]))
     assert isinstance(early.sharing, KeyCounts)
     assert early.sharing.count.tolist() == [[201] * len(WINDOWS)]
