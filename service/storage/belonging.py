@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from service.domain.campaigns import LIVE_STATES, CampaignState
 from service.domain.detection import STATE_CODES, CampaignRows
-from service.storage.sql import Int64s, Row, blocks, run
+from service.storage.sql import Int64s, Row, Runs, blocks, run
 from service.tiles.fold import expand
 from service.tiles.history import NO_CAMPAIGNS, CampaignFacts
 
@@ -50,7 +50,7 @@ def postgres_keys(keys: str) -> str:
     return _lateral(_KEYS, f"({keys}) AS e(value)")
 
 
-def campaign_facts(connection: Connection, members: Sequence[Row], held: Sequence[Row], as_of: int) -> CampaignFacts:
+def campaign_facts(connection: Runs, members: Sequence[Row], held: Sequence[Row], as_of: int) -> CampaignFacts:
     """What the statements above found, with the states that held; most accounts have nothing to do with campaigns."""
     if not members and not held:
         return NO_CAMPAIGNS

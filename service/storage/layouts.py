@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from service.domain.codes import hash64
 from service.domain.profile import PROFILE
-from service.storage.sql import Int64s, Values, insert, run
+from service.storage.sql import Int64s, Runs, Values, insert, run
 from service.storage.tables import layouts
 from service.tiles.payments import PAYMENT_COLUMNS
 from service.tiles.rows import Merge, TileColumn, storage_dtype
@@ -38,7 +38,7 @@ def number(fields: Fields) -> int:
     return hash64(json.dumps(fields))
 
 
-def known(connection: Connection) -> dict[int, Fields]:
+def known(connection: Runs) -> dict[int, Fields]:
     """Every layout that rows may have."""
     return {
         layout: tuple((name, kind) for name, kind in json.loads(fields))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection
-
 from service.storage.layouts import Fields
 from service.storage.layouts import known as known_layouts
+from service.storage.sql import Runs
 
 
 @dataclass(slots=True)
@@ -19,7 +18,7 @@ class Memory:
     layouts_declared: bool = False
     layouts: dict[int, Fields] = field(default_factory=dict)
 
-    def layouts_for(self, connection: Connection, used: set[int]) -> dict[int, Fields]:
+    def layouts_for(self, connection: Runs, used: set[int]) -> dict[int, Fields]:
         """Layouts by number, at least those ``used`` ones."""
         if not used <= self.layouts.keys():
             self.layouts = known_layouts(connection)

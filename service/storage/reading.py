@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from sqlalchemy import Connection
 
 from service.domain.time import HOUR, WEEK
 from service.storage import layouts
@@ -27,7 +26,7 @@ from service.storage.belonging import (
     postgres_keys,
 )
 from service.storage.memory import Memory
-from service.storage.sql import Int64s, Row, columns_of, cursor_of, encoded, rendered, run
+from service.storage.sql import Int64s, Row, Runs, columns_of, cursor_of, encoded, rendered, run
 from service.storage.usagerows import merged
 from service.tiles.fold import WINDOWS
 from service.tiles.history import (
@@ -98,6 +97,11 @@ def _both(select: str, each: str) -> tuple[str, ...]:
     return tuple(select.replace("{verdict}", str(verdict)).replace("{key}", each) for verdict in (FRAUD, LEGITIMATE))
 
 
+def _there(table: str) -> str:
+    return f"EXISTS (SELECT 1 FROM {table} WHERE account IN @accounts)"
+
+
+_TABLES = ("payments", "signals", "usage_tiles", "verdict_spans")
 _EACH_KEY = "json_each(:keys) k"
 SQLITE_OWN = _sqlite(
     "SELECT account AS c0, kind AS c1, key AS c2, learned_at AS c3 FROM links WHERE account = p.value "
@@ -117,6 +121,7 @@ SQLITE_SHARING = (
     f"SELECT k.value, {_COUNTS.format(key='k.value')}, EXISTS (SELECT 1 FROM links l INDEXED BY links_with_verdict "
     f"WHERE l.key = k.value AND l.verdicts <> 0) FROM {_EACH_KEY}"
 )
+SQLITE_THERE = f"SELECT {', '.join(_there(table) for table in _TABLES)}, ({ANY_CAMPAIGN})"
 # Left to itself it walks all of a key's rows: it cannot know that few accounts have verdicts.
 _INDEXED = _MARKED.replace("FROM links l ", "FROM links l INDEXED BY links_with_verdict ")
 SQLITE_MARKED = tuple(_sqlite(_named(select), 6, _EACH_KEY) for select in _both(_INDEXED, "k.value"))
@@ -140,7 +145,7 @@ POSTGRES_MARKED = tuple(
 
 
 def history(
-    connection: Connection, memory: Memory, accounts: Int64s, as_of: int, extra_keys: Int64s | None = None
+    connection: Runs, memory: Memory, accounts: Int64s, as_of: int, extra_keys: Int64s | None = None
 ) -> History:
     """See ``Store.history``."""
     who = np.unique(accounts)
@@ -211,7 +216,7 @@ def _spans(rows: Sequence[Row], marked: Int64s) -> VerdictSpans:
 Found = tuple[list[Row], list[Row], list[Row], list[Row], list[Row], Int64s, Int64s, Int64s, list[Row], list[Row]]
 
 
-def _read_sqlite(connection: Connection, parameters: dict[str, Any]) -> Found:
+def _read_sqlite(connection: Runs, parameters: dict[str, Any]) -> Found:
     cursor = cursor_of(connection)
     values = encoded(parameters, "sqlite")  # once: the same accounts and keys go into a dozen statements
 
@@ -231,18 +236,18 @@ def _read_sqlite(connection: Connection, parameters: dict[str, Any]) -> Found:
     if len(judged):
         keys = json.dumps(judged.tolist())
         marked = np.concatenate([_numbers(rows(sql, keys=keys), 6) for sql in SQLITE_MARKED])
-    some = rows(ANY_CAMPAIGN)[0][0]
+    paid, said, used, judged_too, campaigns = rows(SQLITE_THERE)[0]  # of a new account there is nothing but its signup
     found = (
         rows(ACCOUNTS),
-        rows(PAYMENTS),
-        rows(SIGNALS),
-        rows(TILES),
-        rows(SPANS),
+        rows(PAYMENTS) if paid else [],
+        rows(SIGNALS) if said else [],
+        rows(TILES) if used else [],
+        rows(SPANS) if judged_too else [],
         own,
         sharing,
         marked,
-        rows(SQLITE_MEMBERS) if some else [],
-        rows(SQLITE_KEYS) if some else [],
+        rows(SQLITE_MEMBERS) if campaigns else [],
+        rows(SQLITE_KEYS) if campaigns else [],
     )
     cursor.close()
     return found
@@ -275,9 +280,9 @@ def _numbers(rows: Sequence[Row], width: int) -> Int64s:
     return np.fromstring(text, np.int64, sep=",").reshape(-1, width)
 
 
-def _read_postgres(connection: Connection, parameters: dict[str, Any]) -> Found:
+def _read_postgres(connection: Runs, parameters: dict[str, Any]) -> Found:
     """All statements in one round trip, and another where an account has shown a great many keys."""
-    driver: psycopg.Connection[Any] = connection.connection.driver_connection  # type: ignore[assignment]
+    driver: psycopg.Connection[Any] = connection.connection.driver_connection
     values = encoded(parameters, "postgresql")
     facts = (ACCOUNTS, PAYMENTS, SIGNALS, TILES, SPANS)
     keyed = (_LATERAL_OWN, POSTGRES_SHARING, *POSTGRES_MARKED)
@@ -297,9 +302,7 @@ def _read_postgres(connection: Connection, parameters: dict[str, Any]) -> Found:
     return (rows[0], rows[1], rows[2], rows[3], rows[4], own, sharing, marked, rows[9], rows[10])
 
 
-def known_events(
-    connection: Connection, payments: Int64s, signals: Int64s, links: Int64s
-) -> tuple[Int64s, Int64s, Int64s]:
+def known_events(connection: Runs, payments: Int64s, signals: Int64s, links: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Which of these events are stored already; each ascending."""
     out = []
     for table, events in (("payments", payments), ("signals", signals), ("link_events", links)):

@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,21 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 Int64s = NDArray[np.int64]
 Values: TypeAlias = "NDArray[Any] | Sequence[Any]"
 Row: TypeAlias = "tuple[Any, ...]"
+
+
+class Runs(Protocol):
+    """What statements need of a connection: its dialect, and the driver's connection with its cursors."""
+
+    @property
+    def dialect(self) -> Any:
+        """The name of the database's dialect is in ``name``."""
+        ...
+
+    @property
+    def connection(self) -> Any:
+        """The driver's connection, as the pool lends it."""
+        ...
+
 
 COPY_FROM = 2_000  # rows; PostgreSQL's COPY into a staging table pays from here on
 MANY_ROWS = 2_000  # an import's batch, which nobody waits for
@@ -52,12 +67,12 @@ def encoded(parameters: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     return out
 
 
-def cursor_of(connection: Connection) -> Any:
+def cursor_of(connection: Runs) -> Any:
     """The driver's own cursor within the connection's transaction."""
     return connection.connection.cursor()
 
 
-def run(connection: Connection, sql: str, **parameters: Any) -> list[Row]:
+def run(connection: Runs, sql: str, **parameters: Any) -> list[Row]:
     """Runs a statement and returns its rows, if it has any."""
     dialect = connection.dialect.name
     cursor = cursor_of(connection)

@@ -54,7 +54,7 @@ from service.storage.arrivals import Arrival, Arrivals, Outcome, Outcomes
 from service.storage.assessments import Chances
 from service.storage.bulk import Bulk, bulk
 from service.storage.campaigns import Event
-from service.storage.database import open_database
+from service.storage.database import glance, open_database
 from service.storage.database import reading as snapshot
 from service.storage.database import writing as transaction
 from service.storage.histories import Links, histories, hold_links
@@ -115,12 +115,12 @@ class Store:
         and verdicts of those come along, and their rows among the accounts' own, however old. Keys come as counts,
         capped as the fold is (``tiles/history.py``).
         """
-        with snapshot(self.engine) as connection:
+        with glance(self.engine) as connection:
             return reading.history(connection, self._memory, accounts, as_of, extra_keys)
 
     def known_events(self, payments: Int64s, signals: Int64s, links: Int64s) -> tuple[Int64s, Int64s, Int64s]:
         """Which of these events are recorded already; each ascending."""
-        with snapshot(self.engine) as connection:
+        with glance(self.engine) as connection:
             return reading.known_events(connection, payments, signals, links)
 
     def write(self, arrivals: Sequence[Arrival]) -> list[Outcome]:

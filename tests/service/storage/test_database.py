@@ -6,12 +6,14 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from service.domain.errors import DatabaseProblem
 from service.storage import database
-from service.storage.database import open_database
+from service.storage.database import glance, open_database
 from service.storage.schema import ensure, upgrade
+from service.storage.sql import run
 from service.storage.store import Store, open_store
 from tests.service.storage.factories import START, arrival, signup
 
@@ -109,6 +111,25 @@ def test_a_table_that_is_gone_names_the_command(store: Store) -> None:
         connection.exec_driver_sql("DROP TABLE signals")
     with pytest.raises(DatabaseProblem, match="run `gatehouse db upgrade`"):
         store.newest_fact()
+
+
+def test_the_look_ups_of_a_glance_see_one_moment_and_leave_the_connection_free(store: Store) -> None:
+    store.write([arrival(START, signups=signup("a"))])
+    for _ in range(2):
+        before = len(store.accounts())
+        with glance(store.engine) as connection:
+            assert run(connection, "SELECT count(*) FROM accounts") == [(before,)]
+            store.write([arrival(START, signups=signup(f"b{before}"))])
+            assert run(connection, "SELECT count(*) FROM accounts") == [(before,)]
+        assert len(store.accounts()) == before + 1
+
+
+def test_a_glance_names_the_command_where_a_table_is_gone(store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE signals")
+    with pytest.raises(DatabaseProblem, match="run `gatehouse db upgrade`"):
+        store.history(np.array([1]), START)
+    assert store.ping() is None
 
 
 @pytest.mark.postgres
