@@ -112,7 +112,9 @@ def filled(folder: Path, accounts: int, each: int) -> Iterator[str]:
             campaigns=CAMPAIGNS if accounts > 20_000 else 3,
         )
         database = f"sqlite:///{home / 'gatehouse.db'}"
-        print(f"{f'{accounts:,} accounts, imported':34}{imported(home / 'world', database).seconds:>21.1f}", flush=True)
+        print(
+            f"{f'{accounts:,} accounts, imported':34}{imported(home / 'world', database)[1].seconds:>21.1f}", flush=True
+        )
         for path in (home / "world" / "usage").iterdir():
             path.unlink()
         yield database

@@ -1,96 +1,73 @@
-"""How fast `gatehouse import` takes facts in, and how much memory it needs.
+"""`gatehouse import` of usage beside DuckDB aggregating the same files, and its memory (goal 6).
 
-    python -m benchmarks.importing [--accounts 100000] [--exchanges 5000000] [--database URL]
+    python -m benchmarks.importing [--exchanges 1000000] [--rounds 5] [--full] [--database URL] [--out FILE]
 
-One simulated world is written, and each table is imported by the real command, alone, in a process of its own, into a
-new database: accounts first, then usage. The peak is that process's resident memory. Beside it stand two floors that
-no import can beat: reading the same rows and checking their types, and that with the door behind it. A second import
-of the same directory shows what it costs to find that nothing is new.
+Ours is the command, from its start to its end, into a database that has the world's accounts: every row checked, its
+event id looked for, raw rows kept, link keys made, tiles written, all of it durable. The peer is one DuckDB query over
+the same Parquet files with two threads, in a process of its own: the same sums, counts, minima, maxima and bit-ors by
+account and hour, with DuckDB's own hash where ours is keyed, into a table of a file. It checks nothing, keeps nothing
+else and never reads the event ids. Afterwards every number that both made is compared. A table tells what the parts
+cost, and a second import of the same files, which has to find that nothing is new. ``--full`` also imports 28.8 million
+exchanges in one go.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import subprocess
-import sys
+import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import duckdb
+import numpy as np
+
+from benchmarks.aggregating import NUMBERS
+from benchmarks.measured import Bound, Check, Measured, Row, Table, printed, progress, rounds, write
+from benchmarks.processes import GATEHOUSE, Ran, ran
+from service.domain.codes import hash64_many
 from service.domain.time import micros, moment
 from service.signals.door import Door
 from service.signals.keyring import Keyring
 from service.signals.reference.tables import AddressTables
+from service.storage.store import open_store
+from service.tiles.usage import USAGE_COLUMNS
 from service.usecases.interchange.sources import sources
 
 DAYS = 14
 NOW = micros(moment(0).replace(year=2026, month=6))  # after the simulated world's end
+GOAL = 0.3
+LARGE = 28_800_000
+MOST_MIB = 3 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One run."""
-
-    rows: int
-    seconds: float
-    peak_mib: float
-
-    def __str__(self) -> str:
-        """As a line of the table shows it."""
-        return f"{self.rows:>12,} {self.seconds:>9.1f} {self.rows / self.seconds:>12,.0f} {self.peak_mib:>10,.0f}"
+def imported(directory: Path, database: str) -> tuple[int, Ran]:
+    """One run of the command, and how many rows it took in. Raises RuntimeError where it refused any."""
+    run = ran(*GATEHOUSE, "import", str(directory), "--database", database, "--json")
+    files = json.loads(run.output.splitlines()[-1])["files"]
+    if any(counts["bad"] for counts in files.values()):
+        raise RuntimeError(f"rows of the simulated world were refused: {files}")
+    return sum(counts["rows"] for counts in files.values()), run
 
 
-def imported(directory: Path, database: str) -> Figure:
-    """One run of the command."""
-    command = [sys.executable, "-m", "service.cli", "import", str(directory), "--database", database, "--json"]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    peak = _peak(process)
-    out = process.stdout.read()
-    seconds = time.perf_counter() - started
-    if process.wait() != 0:
-        raise SystemExit(f"the import ended with exit code {process.returncode}")
-    files = json.loads(out.splitlines()[-1])["files"]
-    return Figure(sum(counts["rows"] for counts in files.values()), seconds, peak)
-
-
-def _peak(process: subprocess.Popen[bytes]) -> float:
-    """The highest resident memory of a process until it ends, in MiB; NaN where the kernel keeps no such mark.
-
-    Not ``getrusage``: a child's figure there begins with its parent's size.
-    """
-    status = Path(f"/proc/{process.pid}/status")
-    highest = float("nan")
-    while process.poll() is None and status.exists():
-        marks = [line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        highest = float(marks[0]) / 1024 if marks else highest
-        time.sleep(0.02)
-    return highest
-
-
-def floor(directory: Path, door: Door | None) -> Figure:
-    """Reading every row, with or without the door behind it, in this process."""
-    rows = 0
-    started = time.perf_counter()
+def floor(directory: Path, door: Door | None) -> tuple[int, float]:
+    """Rows, and seconds of a processor that reading them takes, with or without the door behind it."""
+    rows, started = 0, time.process_time()
     for source in sources(directory):
         for chunk in source.chunks():
             rows += len(chunk)
             if door is not None:
-                read = door.usage_table if source.table.name == "usage" else door.signups_table
-                read(chunk.batch, NOW)
-    seconds = time.perf_counter() - started
-    return Figure(rows, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+                (door.usage_table if source.table.name == "usage" else door.signups_table)(chunk.batch, NOW)
+    return rows, time.process_time() - started
 
 
 def world(folder: Path, accounts: int, exchanges: int) -> tuple[Path, Path]:
-    """Directories with only the accounts, and only the usage, of one simulated world."""
-    command = ["simulate", str(folder / "all"), "--accounts", str(accounts), "--days", str(DAYS), "--campaigns", "10"]
-    rate = ["--exchanges-per-day", f"{max(1.0, exchanges / accounts / 1.9):.2f}", "--seed", "1"]
-    subprocess.run([sys.executable, "-m", "service.cli", *command, *rate], check=True, stderr=subprocess.DEVNULL)
+    """Directories with only the accounts, and only the usage, of one simulated world of about so many exchanges."""
+    rate = exchanges / accounts / DAYS / 0.132  # accounts begin during the days, and not each is in use every day
+    size = ["--accounts", str(accounts), "--days", str(DAYS), "--exchanges-per-day", f"{rate:.2f}"]
+    ran(*GATEHOUSE, "simulate", str(folder / "all"), *size, "--campaigns", "10", "--seed", "1")
     for name in ("accounts", "usage"):
         (folder / name).mkdir()
         for path in (folder / "all").glob(f"{name}*"):
@@ -98,24 +75,153 @@ def world(folder: Path, accounts: int, exchanges: int) -> tuple[Path, Path]:
     return folder / "accounts", folder / "usage"
 
 
+def _tiles(database: str, segments: Path, accounts: np.ndarray) -> Iterator[np.ndarray]:
+    """Our tiles as rows of (account, hour, the numbers that both made)."""
+    places = [[column.name for column in USAGE_COLUMNS].index(name) for name in NUMBERS]
+    store = open_store(database, segments=str(segments))
+    for low in range(0, len(accounts), 2_000):
+        tiles = store.history(accounts[low : low + 2_000], NOW).usage
+        yield np.column_stack([tiles.account, tiles.time, tiles.values[:, places]])
+    store.close()
+
+
+def compared(database: str, segments: Path, peer: Path) -> Check:
+    """Every number that ours and the peer's have of the same account and hour."""
+    with duckdb.connect(str(peer), read_only=True) as connection:
+        theirs = connection.execute(f"SELECT account_id, hour, {', '.join(NUMBERS)} FROM tiles").fetchnumpy()  # noqa: S608
+    account = hash64_many(theirs["account_id"].tolist())
+    columns = [np.asarray(theirs[name]).astype(np.int64) for name in ("hour", *NUMBERS)]
+    expected = np.column_stack([account, *columns])
+    found = np.concatenate(list(_tiles(database, segments, np.unique(account))))
+    expected, found = (rows[np.lexsort((rows[:, 1], rows[:, 0]))] for rows in (expected, found))
+    same_shape = expected.shape == found.shape
+    differ = int((expected != found).sum()) if same_shape else max(expected.size, found.size)
+    return Check("6", "every number of every tile that DuckDB made, too", expected.size, differ)
+
+
+def measured(folder: Path, options: argparse.Namespace) -> Measured:
+    """The figures."""
+    accounts, usage = world(folder, options.accounts, options.exchanges)
+    turn = iter(range(1_000))
+    spent: dict[str, list[Ran]] = {"ours": [], "duckdb": []}
+    rows, of_accounts = 0, None
+    database, peer = "", folder / "peer"
+
+    def ours() -> float:
+        nonlocal rows, database, of_accounts
+        database = options.database or f"sqlite:///{folder / f'{next(turn)}.db'}"
+        of_accounts = imported(accounts, database)
+        rows, run = imported(usage, database)
+        spent["ours"].append(run)
+        return rows / run.seconds
+
+    def duckdb_() -> float:
+        nonlocal peer
+        peer = folder / f"peer-{next(turn)}.duckdb"
+        run = ran("-m", "benchmarks.aggregating", str(usage), str(peer))
+        spent["duckdb"].append(run)
+        return rows / run.seconds
+
+    found = rounds(1 if options.database else options.rounds, ours=ours, duckdb=duckdb_)
+    again = imported(usage, database)[1]
+    cost = {name: statistics.median(run.cpu_seconds for run in runs) / rows * 1e6 for name, runs in spent.items()}
+    door = Door(Keyring.generated(0), AddressTables())
+    assert of_accounts is not None
+    costs = [
+        ("read", floor(usage, None)[1] / rows * 1e6, float("nan")),
+        ("read, through the door", floor(usage, door)[1] / rows * 1e6, float("nan")),
+        ("import", cost["ours"], rows / statistics.median(run.seconds for run in spent["ours"])),
+        ("import again", again.cpu_seconds / rows * 1e6, rows / again.seconds),
+        ("DuckDB", cost["duckdb"], statistics.median(found["duckdb"])),
+        (
+            "import of accounts",
+            of_accounts[1].cpu_seconds / of_accounts[0] * 1e6,
+            of_accounts[0] / of_accounts[1].seconds,
+        ),
+    ]
+    segments = folder / f"{Path(database).stem}.segments"
+    checks = () if options.database else (compared(database, segments, peer),)
+    peak = max(run.peak_mib for run in spent["ours"])
+    return Measured(
+        rows=(
+            Row(
+                number="6a",
+                what=f"import of {rows / 1e6:.1f} M exchanges",
+                unit="exchanges/s",
+                ours=found["ours"],
+                goal=GOAL,
+                bound=Bound.AT_LEAST,
+                peer_name="DuckDB, 2 threads, into a table",
+                peer=found["duckdb"],
+                note=f"of a processor an exchange takes ours {cost['ours']:.2f} us and DuckDB {cost['duckdb']:.2f}: "
+                f"{cost['duckdb'] / cost['ours']:.2f} of it",
+            ),
+            Row(
+                number="6b",
+                what=f"peak memory of that import ({rows / 1e6:.1f} M exchanges)",
+                unit="MiB",
+                ours=tuple(run.peak_mib for run in spent["ours"]),
+                goal=MOST_MIB,
+                bound=Bound.AT_MOST,
+                note="" if peak < MOST_MIB else "not bounded",
+            ),
+        ),
+        checks=checks,
+        tables=(
+            Table(
+                "what a row costs",
+                ("", "us of a processor", "rows/s"),
+                tuple((name, us, "-" if rate != rate else rate) for name, us, rate in costs),  # noqa: PLR0124
+            ),
+        ),
+    )
+
+
+def large(folder: Path, exchanges: int) -> Measured:
+    """One import of so many exchanges, for its memory."""
+    accounts, usage = world(folder, exchanges // 200, exchanges)
+    database = f"sqlite:///{folder / 'large.db'}"
+    imported(accounts, database)
+    rows, run = imported(usage, database)
+    progress(f"{rows:,} exchanges: {run.seconds:.0f} s, {run.cpu_seconds:.0f} s of processors, {run.peak_mib:.0f} MiB")
+    return Measured(
+        (
+            Row(
+                number="6b2",
+                what=f"peak memory of an import of {rows / 1e6:.1f} M exchanges in one go",
+                unit="MiB",
+                ours=(run.peak_mib,),
+                goal=MOST_MIB,
+                bound=Bound.AT_MOST,
+                note=f"in {run.seconds:.0f} s, {run.cpu_seconds / rows * 1e6:.2f} us of a processor an exchange",
+            ),
+        )
+    )
+
+
 def main() -> None:
-    """Prints the table."""
+    """Prints the figures, and writes them where asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.importing")
-    parser.add_argument("--accounts", type=int, default=100_000)
-    parser.add_argument("--exchanges", type=int, default=5_000_000, help="about so many")
-    parser.add_argument("--database", help="an empty database's URL [default: a new SQLite file]")
+    parser.add_argument("--accounts", type=int, default=20_000)
+    parser.add_argument("--exchanges", type=int, default=1_000_000, help="about so many")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--database", help="an empty database's URL [default: new SQLite files]; one round")
+    parser.add_argument("--large", type=int, metavar="N", help="also so many exchanges in one go, for their memory")
+    parser.add_argument(
+        "--full", action="store_true", help="100,000 accounts, 5 million exchanges, and --large 28800000"
+    )
+    parser.add_argument("--out", type=Path, help="also as JSON")
     options = parser.parse_args()
+    if options.full:
+        options.accounts, options.exchanges, options.large = 100_000, 5_000_000, options.large or LARGE
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        accounts, usage = world(folder, options.accounts, options.exchanges)
-        database = options.database or f"sqlite:///{folder / 'gatehouse.db'}"
-        door = Door(Keyring.generated(0), AddressTables())
-        print(f"{'':34}{'rows':>12} {'seconds':>9} {'rows/s':>12} {'peak MiB':>10}")
-        for label, directory in (("accounts", accounts), ("usage", usage)):
-            print(f"{'read ' + label:34}{floor(directory, None)}", flush=True)
-            print(f"{'read ' + label + ' through the door':34}{floor(directory, door)}", flush=True)
-            print(f"{'import ' + label:34}{imported(directory, database)}", flush=True)
-            print(f"{'import ' + label + ' again':34}{imported(directory, database)}", flush=True)
+        found = measured(Path(name), options)
+    if options.large:
+        with TemporaryDirectory() as name:
+            found += large(Path(name), options.large)
+    print(printed(found))
+    if options.out:
+        write(options.out, found)
 
 
 if __name__ == "__main__":
