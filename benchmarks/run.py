@@ -43,6 +43,7 @@ class Speed:
 SPEED = (
     Speed("peers", "3", 4),
     Speed("stream", "4", 2),
+    Speed("rescoring", "5", 4),
     Speed("importing", "6", 2),
     Speed("recording", "6", 1),
     Speed("training_rows", "7", 2),
