@@ -41,7 +41,7 @@ class Exchanges:
     happened: Int64s
     input_tokens: Int64s  # -1: not said
     output_tokens: Int64s
-    client: Int64s  # hash64 of the SDK's name; 0: not said
+    client: Int64s  # hash64 of the SDK's name, or its lower half; 0: not said
     model: Int64s
 
 
@@ -93,8 +93,7 @@ class HabitCounts:
         for table, tokens in ((self.inputs, exchanges.input_tokens), (self.outputs, exchanges.output_tokens)):
             np.add.at(table.reshape(-1), account * _BINS + _half_octave(tokens[said]), np.int32(by))
         for tally, names in ((self.clients, exchanges.client), (self.models, exchanges.model)):
-            code = (names[said].view(np.uint64) >> np.uint64(64 - _NAME_BITS)).view(np.int64)
-            tally.change(account << _NAME_BITS | code, by)
+            tally.change(account << _NAME_BITS | names[said] & (1 << _NAME_BITS) - 1, by)
 
     def rows(self, as_of: int) -> dict[str, Keys]:
         """Accounts and their keys for each kind of ``KEYS``, accounts ascending."""
@@ -105,7 +104,7 @@ class _Tally:
     """How often each account used each name, by a code of both."""
 
     def __init__(self) -> None:
-        self.code = np.zeros(0, np.int64)  # ascending: the account, and leading bits of the name's hash
+        self.code = np.zeros(0, np.int64)  # ascending: the account, and the last bits of the name's hash
         self.count = np.zeros(0, np.int64)
 
     def change(self, code: Int64s, by: int) -> None:
@@ -126,7 +125,7 @@ class _Tally:
             self.code, self.count = self.code[left], self.count[left]
 
     def main(self, wanted: Bools) -> Int64s:
-        """The name that each wanted account used most, accounts ascending; of names as frequent the least."""
+        """The name that each wanted account used most, accounts ascending; of names as frequent the least code."""
         rows = np.flatnonzero(wanted[self.code >> _NAME_BITS])
         order = rows[np.lexsort((self.code[rows], -self.count[rows], self.code[rows] >> _NAME_BITS))]
         first, _ = runs(self.code[order] >> _NAME_BITS)
