@@ -104,7 +104,9 @@ def net_hour(shown: Shown, signups: Signups) -> Keys:
 
     Scripts that go through rented addresses sign up in bursts. Not the hour in the whole autonomous system, since link
     keys have no AS number: one key more for every signup made importing accounts 9 % dearer (3 % at the least) and the
-    links an eighth more. Honest sharing: a class, a hall or an office that signs up together, a carrier's gateway.
+    links an eighth more. Nor can the number be looked up here, where addresses are keyed hashes; the door, which looks
+    it up for the size of its network, could leave it as a fact of the profile at no such cost. Honest sharing: a class,
+    a hall or an office that signs up together, a carrier's gateway.
     """
     rows = _of_signups(shown.of("ip_net"), signups)
     rows = rows.take(rows.learned <= signups.learned[rows.account])  # later ones are of usage

@@ -9,12 +9,12 @@ import numpy as np
 from service.domain.facts import Float64s, Int64s
 from service.linking.accounts import Accounts
 from service.linking.communities import communities, compact
-from service.linking.families import FAMILIES, PROMPT
+from service.linking.families import FAMILIES, PROMPT, families_of
 from service.linking.judge import Judge
 from service.linking.membership import SMALLEST, assign, rejoin
 from service.linking.pair_model import PairModel
 from service.linking.pairs import Ties, candidates, ties
-from service.linking.sightings import Sightings
+from service.linking.sightings import Sightings, counted, runs
 from service.linking.surprise import surprise
 from service.linking.traits import Traits, traits
 
@@ -22,6 +22,8 @@ TIED = 14.0  # nats, from which two accounts of a MILLION are tied: chance ties 
 MILLION = 1_000_000
 WORTH_PROMPTS = 1.5  # nats a member, of prompts or ...
 WORTH_IDENTITY = 8.0  # ... of all other families together, from which a group is looked into
+SUSPICIOUS = -3.0  # log-odds of the judge from which it is looked into, too
+CREW = 3.0  # nats, a template's surprise from which those who have it may be a crew: one account in twenty at most
 _IDENTITY = [i for i, name in enumerate(FAMILIES) if name not in ("prompt", "template", "name", "habit")]
 
 
@@ -64,7 +66,8 @@ def find(
     strong = strength >= tied_at
     tied = Ties(tied.left[strong], tied.right[strong], tied.families[strong])
     group = communities(seen.n, tied.left, tied.right, strength[strong] - tied_at + 1.0, seed)
-    group = _promising(seen, weight, compact(group, SMALLEST), accounts)
+    group = _with_crews(seen, weight, compact(group, SMALLEST))
+    group = _promising(seen, weight, group, accounts, judge)
     known = standing >= 0
     group[known] = group.max(initial=-1) + 1 + standing[known]
     group = compact(group, SMALLEST)
@@ -75,11 +78,29 @@ def find(
     return Found(seen, weight, group, tied, judged, judge.score(judged))
 
 
-def _promising(seen: Sightings, weight: Float64s, group: Int64s, accounts: Accounts) -> Int64s:
+def _with_crews(seen: Sightings, weight: Float64s, group: Int64s) -> Int64s:
+    """``group`` with those whom no tie put into one grouped by the rarest template that SMALLEST of them have.
+
+    A template of thirty accounts says too little of any two to tie them, and much of all thirty: a crew of twenty with
+    a template of its own, woken in one night, was looked at two weeks later, when prompts had been asked twice.
+    """
+    of_template = (families_of(seen.kinds) == FAMILIES.index("template"))[seen.kind[seen.key]]
+    rows = np.flatnonzero(of_template & (weight >= CREW) & (group[seen.account] < 0))
+    rows = rows[counted(seen.key[rows]) >= SMALLEST]
+    rows = rows[np.lexsort((seen.key[rows], seen.degree[seen.key[rows]], seen.account[rows]))]
+    first, _ = runs(seen.account[rows])
+    rows = rows[first]
+    out = group.copy()
+    out[seen.account[rows]] = group.max(initial=-1) + 1 + np.unique(seen.key[rows], return_inverse=True)[1]
+    return compact(out, SMALLEST)
+
+
+def _promising(seen: Sightings, weight: Float64s, group: Int64s, accounts: Accounts, judge: Judge) -> Int64s:
     """Only the groups that share more than an organisation explains: the others need no closer look."""
     first = traits(seen, weight, group, accounts)
     promising = first.unexplained[:, PROMPT] >= WORTH_PROMPTS
     promising |= first.unexplained[:, _IDENTITY].sum(axis=1) >= WORTH_IDENTITY
+    promising |= judge.log_odds(first) >= SUSPICIOUS
     number = np.full(len(promising) + 1, -1, np.int64)  # the last one is for -1
     number[:-1][promising] = np.arange(np.count_nonzero(promising))
     return number[group]

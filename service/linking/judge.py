@@ -27,6 +27,7 @@ SHIFT_SPREAD = 0.5
 SLOPES = (0.5, 2.0)
 SHIFTS = (-2.0, 2.0)
 LOWERED = 1.0  # log-odds by which verdicts may lower the evidence threshold, at most
+DRILLED = 0.4  # of what members send, from which on asking the same things says no more
 SURE = 6.0  # log-odds beyond which a score says no more: one verdict against it must not decide alone
 
 
@@ -48,29 +49,32 @@ class Judge:
         return out
 
 
-# Fitted on groups of five simulated worlds of both generators, every day, with those of one kind of evidence capped
-# (identity, volume, pace, coming together), so that no single habit decides. The bias is such that the honest group
-# that came nearest, of some 5,000 that were looked at there, stays half a log-odd below DETECTED.
+# Fitted on groups of thirteen simulated worlds of both generators, of 2,000 to 22,000 accounts, two with every named
+# honest group, so that campaigns pass as early as may be while honest groups stay below (``benchmarks/judge.py``). What
+# one kind of evidence may say is capped, so that no habit decides, and has a floor, since the next campaign may do what
+# these did not. The bias is such that the honest group that came nearest, of 13,000 that were looked at, stays half a
+# log-odd below DETECTED. Fitted without any one of the worlds, no honest group of five or more in it passed.
 SHIPPED = {
-    "split_median": 0.6,
-    "split_per_day": 0.1,
-    "split_per_life": 1.2,
-    "dealt_out": 0.5,
-    "network": 0.6,
-    "mail": 0.5,
-    "payment": 0.85,
+    "split_median": 0.8,
+    "split_per_life": 0.35,
+    "split_list": 0.2,
+    "dealt_out": 0.6,
+    "network": 0.5,
+    "mail": 0.4,
+    "payment": 0.35,
     "device": 0.15,
     "custom": 0.2,
     "habit": 0.6,
     "cadence": 0.9,
     "size": 0.1,
-    "few": 2.5,
+    "few": 4.0,
     "even_volume": 1.0,
     "busy": 2.0,
     "organised": 2.5,
-    "exercised": 1.15,
+    "exercised": 2.3,
+    "drilled": 5.0,
 }
-BIAS = -3.2
+BIAS = -1.1
 
 TERMS = (
     "split_median",
@@ -94,6 +98,7 @@ TERMS = (
     "organised",
     "explained_most",
     "exercised",
+    "drilled",
 )
 
 
@@ -126,6 +131,8 @@ def terms(traits: Traits) -> Float64s:
             -most,
             # Of the specific prompts that members share, those that all were given.
             -traits.exercises / np.maximum(traits.split_mean + traits.exercises, 0.5),
+            # Courses and classes ask much the same; of a pipeline's thousands hardly any two members are given one.
+            -np.minimum(traits.split_share, DRILLED),
         ],
         axis=1,
     )

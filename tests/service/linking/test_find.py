@@ -12,7 +12,18 @@ from service.linking.accounts import Accounts
 from service.linking.find import TIED, Found, find
 from service.linking.judge import DETECTED, SUSPECTED, shipped
 from tests.factories import NOON
-from tests.service.linking.worlds import CARD, IP, MAIL_DOMAIN, PROMO, PROMPT, World, dealt, make_world, planted
+from tests.service.linking.worlds import (
+    CARD,
+    IP,
+    MAIL_DOMAIN,
+    PROMO,
+    PROMPT,
+    TEMPLATE,
+    World,
+    dealt,
+    make_world,
+    planted,
+)
 
 N = 2_000
 KEY = 700_000  # numbers from here on are nobody's in a world of strangers
@@ -121,6 +132,32 @@ def test_a_campaign_that_is_known_grows_and_keeps_no_stranger(world: World) -> N
     assert len(np.unique(inside[inside >= 0])) == 1
     assert (inside >= 0).mean() >= 0.95
     assert (found.group[[3, 4, 5]] == -1).all()
+
+
+def templates_of_their_own() -> list[Int64s]:
+    """Two for everybody."""
+    everyone = np.arange(N)
+    return [np.stack([everyone, np.full(N, TEMPLATE), 1 + everyone + i * N], axis=1) for i in range(2)]
+
+
+def test_a_crew_that_no_ties_hold_is_found_by_its_own_template() -> None:
+    """One template of its own, mail at two domains, woken in one night: too little to tie any two members."""
+    members = np.arange(1_600, 1_630)
+    rows = [planted(members, TEMPLATE, KEY + 50_000)]
+    rows += [planted(members[i::2], MAIL_DOMAIN, KEY + 50_000 + i) for i in range(2)]
+    world = world_of([*rows, *templates_of_their_own()])
+    accounts = accounts_of(world)
+    accounts.begun[members] = accounts.as_of - 3 * DAY
+    found = find(world.seen, accounts, np.full(N, -1, np.int64), shipped(), 1)
+    inside = found.group[members]
+    assert inside[0] >= 0
+    np.testing.assert_array_equal(np.flatnonzero(found.group == inside[0]), members)
+
+
+def test_users_of_a_template_that_half_of_all_have_are_no_crew() -> None:
+    many = np.arange(0, N, 2)
+    found = found_in(world_of([planted(many, TEMPLATE, KEY), *templates_of_their_own()]))
+    assert len(found.score) == 0 or found.score.max() < SUSPECTED
 
 
 def test_a_campaign_that_is_the_only_one_is_found() -> None:

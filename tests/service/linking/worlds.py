@@ -16,8 +16,8 @@ from service.linking.surprise import surprise
 from service.linking.traits import Traits, traits
 from tests.factories import NOON
 
-KINDS = ("mail_domain", "ip", "card", "prompt", "custom.promo")
-MAIL_DOMAIN, IP, CARD, PROMPT, PROMO = range(5)
+KINDS = ("mail_domain", "ip", "card", "prompt", "custom.promo", "template")
+MAIL_DOMAIN, IP, CARD, PROMPT, PROMO, TEMPLATE = range(6)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
