@@ -63,11 +63,12 @@ _OWN = (
     "SELECT account, kind, key, learned_at FROM links WHERE account = {account} AND kind = {kind} "
     f"AND learned_at <= :as_of ORDER BY learned_at DESC, key LIMIT {OWN_KEYS_CAP}"
 )
-_COUNTS = ", ".join(
-    "(SELECT count(*) FROM (SELECT 1 FROM links WHERE key = {key} AND learned_at <= :as_of "
-    f"AND learned_at > :since_{window} LIMIT {SHARING_CAP + 1}) s)"
+_COUNTS = ", ".join(  # a window that nobody was last seen in is not walked: of a new account most keys are new
+    f"CASE WHEN last > :since_{window} THEN (SELECT count(*) FROM (SELECT 1 FROM links WHERE key = seen.key "
+    f"AND learned_at <= :as_of AND learned_at > :since_{window} LIMIT {SHARING_CAP + 1}) s) ELSE 0 END"
     for window in WINDOWS
 )
+_LAST = "(SELECT max(learned_at) FROM links WHERE key = {key} AND learned_at <= :as_of) AS last"
 _MARKED = (
     "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_at FROM links l "
     "JOIN verdict_spans s ON s.account = l.account AND s.verdict = {verdict} AND s.start_at <= :as_of "
@@ -118,8 +119,9 @@ SQLITE_SHOWN = (  # of accounts of which not all keys were read
     "CROSS JOIN links l WHERE l.account = p.value AND l.key = k.value AND l.learned_at <= :as_of"
 )
 SQLITE_SHARING = (
-    f"SELECT k.value, {_COUNTS.format(key='k.value')}, EXISTS (SELECT 1 FROM links l INDEXED BY links_with_verdict "
-    f"WHERE l.key = k.value AND l.verdicts <> 0) FROM {_EACH_KEY}"
+    f"WITH seen AS MATERIALIZED (SELECT k.value AS key, {_LAST.format(key='k.value')}, EXISTS (SELECT 1 FROM links l "
+    f"INDEXED BY links_with_verdict WHERE l.key = k.value AND l.verdicts <> 0) AS judged FROM {_EACH_KEY}) "
+    f"SELECT key, {_COUNTS}, judged FROM seen"
 )
 SQLITE_THERE = f"SELECT {', '.join(_there(table) for table in _TABLES)}, ({ANY_CAMPAIGN})"
 # Left to itself it walks all of a key's rows: it cannot know that few accounts have verdicts.
@@ -131,7 +133,10 @@ _LATERAL_OWN = (
     f"CROSS JOIN link_kinds k CROSS JOIN LATERAL ({_OWN.format(account='p.account', kind='k.kind')}) o"
 )
 _KEYS = f"(SELECT key FROM ({_LATERAL_OWN}) own UNION SELECT unnest(:keys::bigint[])) AS q(key)"
-POSTGRES_SHARING = f"SELECT q.key, {_COUNTS.format(key='q.key')} FROM {_KEYS}"
+POSTGRES_SHARING = (
+    f"WITH seen AS MATERIALIZED (SELECT q.key, {_LAST.format(key='q.key')} FROM {_KEYS}) "
+    f"SELECT key, {_COUNTS} FROM seen"
+)
 POSTGRES_SHOWN = (
     "SELECT s.* FROM unnest(:accounts::bigint[]) AS p(account) CROSS JOIN unnest(:keys::bigint[]) AS k(key) "
     "CROSS JOIN LATERAL ("
