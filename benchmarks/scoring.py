@@ -1,15 +1,22 @@
-"""ScoreAccount with everything on, beside a bare grpc.aio echo of the same messages, in the same run.
+"""ScoreAccount with everything on, beside the fastest bare echo of the same messages, in the same run (goals 1 and 2).
 
-Everything on: validation, door, look-ups in a database of accounts (SQLite, synchronous FULL), features, model, policy,
-durable record. The echo parses the same request and answers a stored response. Both are asked by the same client
-process, closed loop, in interleaved rounds; figures are medians. Client, server and echo share this machine's cores.
+    python -m benchmarks.scoring [--accounts 20000] [--callers 64] [--rounds 5] [--seconds 3] [--only DB] [--out F]
+
+Everything on: validation, door, look-ups in a database of accounts, features, model, policy, durable record (SQLite
+with synchronous FULL, or a PostgreSQL of its own with its defaults). Of a hundred requests 70 are full signups, 29
+known accounts and one a known account with reasons. An echo parses the same request and answers a stored response;
+there are three (a pool of threads, grpc.aio, grpc.aio on uvloop where that is installed), and the fastest here counts.
+All are asked by one client, closed loop for rates, in interleaved rounds. For the slowest answers each is asked at half
+of its own rate by callers who come by chance. Client, server, database and echo share this machine's cores, so what an
+answer costs of processors is told beside the rates.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import json
+import importlib.util
+import itertools
 import os
 import statistics
 import subprocess
@@ -18,18 +25,28 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
+import psutil
 from gatehouse.risk.v1 import facts_pb2, scoring_pb2, scoring_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from benchmarks.asking import TIMEOUT_S, at_rate, closed_loop
+from benchmarks.databases import own_postgres
+from benchmarks.measured import Bound, Measured, Row, Table, percentile, printed, rounds, write
+from benchmarks.processes import SERVE, Server, server
+
 ACCOUNTS = 20_000
 KNOWN = 5_000  # accounts that known ones are taken from
-CALLERS = 32
+CALLERS = 64
+ECHO_THREADS = 8
 ROUND_S = 4.0
 ROUNDS = 5
+NUMBERS = itertools.count(1)
 METHOD = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:144.0) Gecko/20100101 Firefox/144.0"
 
@@ -98,8 +115,21 @@ def load(address: str, kind: str, first: int, callers: int) -> tuple[float, list
     return len(seconds) / took, seconds, len(seconds) + 1
 
 
-async def echo() -> None:
-    """A bare grpc.aio server of the same method: parses the request, answers a stored assessment."""
+def mixed(i: int) -> bytes:
+    """The i-th request: of a hundred 70 signups, 29 known accounts and one with reasons, spread evenly."""
+    place = i * 37 % 100
+    return request(i, "signup" if place < 70 else "known" if place < 99 else "explained").SerializeToString()
+
+
+def explained(i: int) -> bytes:
+    """The i-th request where every caller wants reasons: signups and known accounts as in ``mixed``."""
+    made = request(i, "signup" if i * 37 % 100 < 70 else "explained")
+    made.explain = True
+    return made.SerializeToString()
+
+
+def echo(kind: str) -> None:
+    """A bare server of the same method: parses the request, answers a stored assessment. Prints where it listens."""
     answer = scoring_pb2.ScoreAccountResponse(
         assessment=scoring_pb2.Assessment(
             assessment_id="0" * 36,
@@ -111,39 +141,60 @@ async def echo() -> None:
             feature_fingerprint="f" * 16,
         )
     )
+    service, method = METHOD[1:].split("/")
 
-    async def handle(_request: scoring_pb2.ScoreAccountRequest, _context: object) -> scoring_pb2.ScoreAccountResponse:
-        return answer
+    def handler(behaviour: Any) -> grpc.GenericRpcHandler:
+        made = grpc.unary_unary_rpc_method_handler(
+            behaviour, scoring_pb2.ScoreAccountRequest.FromString, scoring_pb2.ScoreAccountResponse.SerializeToString
+        )
+        return grpc.method_handlers_generic_handler(service, {method: made})
 
-    server = grpc.aio.server()
-    handler = grpc.unary_unary_rpc_method_handler(
-        handle, scoring_pb2.ScoreAccountRequest.FromString, scoring_pb2.ScoreAccountResponse.SerializeToString
-    )
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("gatehouse.risk.v1.ScoringService", {"ScoreAccount": handler}),)
-    )
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    print(f"ready grpc=127.0.0.1:{port}", flush=True)
-    await server.wait_for_termination()
+    if kind == "threads":
+        server = grpc.server(ThreadPoolExecutor(ECHO_THREADS))
+        server.add_generic_rpc_handlers((handler(lambda _request, _context: answer),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        print(f"ready grpc=127.0.0.1:{port}", flush=True)
+        server.wait_for_termination()
+        return
+    if kind == "uvloop":
+        importlib.import_module("uvloop").install()
+
+    async def run() -> None:
+        async def answered(_request: object, _context: object) -> scoring_pb2.ScoreAccountResponse:
+            return answer
+
+        server = grpc.aio.server()
+        server.add_generic_rpc_handlers((handler(answered),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        await server.start()
+        print(f"ready grpc=127.0.0.1:{port}", flush=True)
+        await server.wait_for_termination()
+
+    asyncio.run(run())
 
 
 @contextmanager
-def started(*command: str, environment: dict[str, str] | None = None) -> Iterator[str]:
-    """A server process; its address once it is ready."""
-    process = subprocess.Popen(
-        [sys.executable, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, **(environment or {})},
-    )
-    try:
-        line = process.stdout.readline() if process.stdout else ""
-        yield next(word.removeprefix("grpc=") for word in line.split() if word.startswith("grpc="))
-    finally:
-        process.terminate()
-        process.wait(30)
+def fastest_echo(callers: int) -> Iterator[tuple[str, Server, Table]]:
+    """The echo with the highest median of a few short rounds; its kind, and what all of them gave."""
+    kinds = ["threads", "aio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
+    with ExitStack() as stack:
+        echoes = {kind: stack.enter_context(server("-m", "benchmarks.scoring", "--echo", kind)) for kind in kinds}
+        bodies = [mixed(i) for i in range(1_000)] * 20
+        rates = rounds(
+            3,
+            **{
+                kind: lambda one=one: closed_loop(one.grpc, METHOD, bodies, callers=callers, seconds=1.0).rate
+                for kind, one in echoes.items()
+            },
+        )
+        best = max(kinds, key=lambda kind: statistics.median(rates[kind]))
+        told = tuple((kind, statistics.median(rates[kind]), min(rates[kind]), max(rates[kind])) for kind in kinds)
+        yield (
+            best,
+            echoes[best],
+            Table("Bare echoes of the same messages", ("echo", "answers/s", "least", "most"), told),
+        )
 
 
 def prepared(home: Path, database: str, accounts: int) -> dict[str, str]:
@@ -168,61 +219,144 @@ def prepared(home: Path, database: str, accounts: int) -> dict[str, str]:
     return environment
 
 
+class Target:
+    """A server that is measured, with all that was measured of it."""
+
+    def __init__(self, of: Server, options: argparse.Namespace) -> None:
+        self.address, self._options = of.grpc, options
+        self._process = psutil.Process(of.pid)
+        self._expected = 2_500.0  # answers a second, for how many messages to make
+        self.costs: list[float] = []  # us of processors an answer, by round
+        self.p50: list[float] = []  # ms, closed loop, by round
+
+    def rate(self, make: Callable[[int], bytes]) -> float:
+        """Answers a second of callers who ask again as soon as they are answered."""
+        bodies = [make(next(NUMBERS)) for _ in range(int(self._expected * self._options.seconds * 2) + 200)]
+        before = self._spent()
+        found = closed_loop(self.address, METHOD, bodies, callers=self._options.callers, seconds=self._options.seconds)
+        self.costs.append((self._spent() - before) / len(found.taken) * 1e6)
+        self.p50.append(found.ms(0.5))
+        self._expected = max(self._expected, found.rate)
+        return found.rate
+
+    def slowest(self, make: Callable[[int], bytes], rate: float) -> float:
+        """Milliseconds that 99 % of calls, asked at ``rate`` by chance, took at most; a lost one took them all."""
+        bodies = [make(next(NUMBERS)) for _ in range(int(rate * self._options.seconds * 1.5) + 200)]
+        found = at_rate(self.address, METHOD, bodies, rate=rate, seconds=self._options.seconds, seed=next(NUMBERS))
+        lost = len(found.refused) + sum(found.failed.values())
+        return percentile([*found.taken, *[TIMEOUT_S] * lost], 0.99) * 1e3
+
+    def _spent(self) -> float:
+        times = self._process.cpu_times()
+        return times.user + times.system
+
+
+def measured(name: str, letters: str, environment: dict[str, str], options: argparse.Namespace) -> Measured:
+    """Rows of goals 1 and 2 on one database."""
+    with fastest_echo(options.callers) as (kind, bare, echoes), server(*SERVE, environment=environment) as served:
+        ours, other = Target(served, options), Target(bare, options)
+        ours.rate(mixed)  # connections, caches, prepared statements
+        ours.costs.clear()
+        ours.p50.clear()
+        rates = rounds(
+            options.rounds,
+            ours=lambda: ours.rate(mixed),
+            echo=lambda: other.rate(mixed),
+        )
+        costs = (statistics.median(ours.costs), statistics.median(other.costs))
+        p50 = (statistics.median(ours.p50), statistics.median(other.p50))
+        reasons = rounds(options.rounds, ours=lambda: ours.rate(explained), echo=lambda: other.rate(mixed))
+        half, half_echo = statistics.median(rates["ours"]) / 2, statistics.median(rates["echo"]) / 2
+        slow = rounds(
+            options.rounds,
+            ours=lambda: ours.slowest(mixed, half),
+            echo=lambda: other.slowest(mixed, half_echo),
+        )
+    peer = f"{kind} echo"
+    of = f"{name}, {options.accounts:,} accounts"
+    return Measured(
+        rows=(
+            Row(
+                f"1{letters[0]}",
+                f"ScoreAccount, {of}, {options.callers} callers",
+                "answers/s",
+                rates["ours"],
+                0.5,
+                Bound.AT_LEAST,
+                peer,
+                rates["echo"],
+                note=(
+                    f"an answer costs the server {costs[0]:.0f} us of processors, the echo {costs[1]:.0f}; the "
+                    "client's and a database's own processes are not in that"
+                ),
+            ),
+            Row(
+                f"1{letters[1]}",
+                f"the same at half load ({half:,.0f}/s; echo {half_echo:,.0f}/s)",
+                "ms p99",
+                slow["ours"],
+                2.5,
+                Bound.AT_MOST,
+                peer,
+                slow["echo"],
+            ),
+            Row(
+                f"2{letters[0]}",
+                f"with contributions on every request, {of}",
+                "answers/s",
+                reasons["ours"],
+                0.2,
+                Bound.AT_LEAST,
+                peer,
+                reasons["echo"],
+                note="the starter model's contributions",
+            ),
+        ),
+        tables=(
+            echoes,
+            Table(
+                f"{name}: closed loop, {options.callers} callers (medians)",
+                ("server", "answers/s", "p50 ms", "server's us/answer"),
+                (
+                    ("Gatehouse", statistics.median(rates["ours"]), p50[0], costs[0]),
+                    (peer, statistics.median(rates["echo"]), p50[1], costs[1]),
+                ),
+            ),
+        ),
+    )
+
+
 def main() -> int:
     """Prints the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--echo", action="store_true", help="be the echo server")
-    parser.add_argument("--accounts", type=int, default=ACCOUNTS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--echo", choices=["threads", "aio", "uvloop"], help="be an echo server")
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS, help="accounts known beforehand")
     parser.add_argument("--callers", type=int, default=CALLERS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--database", help="a PostgreSQL URL of an empty database; default: a new SQLite file")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each round")
+    parser.add_argument("--full", action="store_true", help="1,000,000 accounts")
+    parser.add_argument("--only", choices=["postgresql", "sqlite"], help="one of the databases")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     options = parser.parse_args()
+    if options.echo:
+        echo(options.echo)
+        return 0
+    if options.full:
+        options.accounts = 1_000_000
     if options.accounts < KNOWN:
         parser.error(f"--accounts must be at least {KNOWN}")
-    if options.echo:
-        asyncio.run(echo())
-        return 0
-    with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        environment = prepared(home, options.database or f"sqlite:///{home / 'g.db'}", options.accounts)
-        serve = ("-m", "service.cli", "serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0")
-        with (
-            started(*serve, environment=environment) as ours,
-            started("-m", "benchmarks.scoring", "--echo") as bare,
-        ):
-            # name: (kind of request, callers)
-            loads = {
-                "signup": ("signup", options.callers),
-                "known": ("known", options.callers),
-                "explained": ("explained", options.callers),
-                "echo": ("signup", options.callers),
-                "signup, 1": ("signup", 1),
-                "known, 1": ("known", 1),
-                "echo, 1": ("signup", 1),
-            }
-            rates: dict[str, list[float]] = {name: [] for name in loads}
-            calls: dict[str, list[float]] = {kind: [] for kind in rates}
-            first = 0
-            for _ in range(options.rounds):
-                for name, measured in rates.items():
-                    address, (kind, callers) = bare if "echo" in name else ours, loads[name]
-                    rate, seconds, made = load(address, kind, first, callers)
-                    first += made
-                    measured.append(rate)
-                    calls[name].extend(seconds)
-    print(f"{options.accounts:,} accounts, {options.callers} callers or 1, {options.rounds} rounds of {ROUND_S:.0f} s")
-    print(f"{'':12}{'calls/s':>10}{'of echo':>10}{'p50 ms':>10}{'p99 ms':>10}{'spread':>12}")
-    table = {}
-    for name, values in rates.items():
-        rate, took = statistics.median(values), sorted(calls[name])
-        echoed = statistics.median(rates["echo, 1" if name.endswith("1") else "echo"])
-        p50, p99 = took[len(took) // 2] * 1e3, took[int(len(took) * 0.99)] * 1e3
-        table[name] = {"rate": rate, "of_echo": rate / echoed, "p50_ms": p50, "p99_ms": p99}
-        spread = f"{min(values):.0f}-{max(values):.0f}"
-        print(f"{name:12}{rate:>10.0f}{rate / echoed:>10.2f}{p50:>10.2f}{p99:>10.2f}{spread:>12}")
+    found = Measured()
+    if options.only != "postgresql":
+        with tempfile.TemporaryDirectory() as folder:
+            home = Path(folder)
+            environment = prepared(home, f"sqlite:///{home / 'g.db'}", options.accounts)
+            found += measured("SQLite", "ab", environment, options)
+    if options.only != "sqlite":
+        with own_postgres() as (home, url):
+            found += measured("PostgreSQL", "cd", prepared(home, url, options.accounts), options)
+    print(printed(found))
     if options.out is not None:
-        options.out.write_text(json.dumps(table, indent=2))
+        write(options.out, found)
     return 0
 
 

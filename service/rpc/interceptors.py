@@ -81,7 +81,7 @@ class Answering(grpc.ServerInterceptor):
         pool = self._pools.streams if handler.request_streaming else self._pools.calls
         call = Call(handler_call_details, message_type, self._telemetry)
         if pool.full():
-            return _like(handler, call.wrap(handler, _refuse(pool)), self._pools.aside, raw=True)
+            return _refusing(call, pool, self._pools.aside)
         return _like(handler, call.wrap(handler, _behaviour(handler)), pool, raw=True)
 
     def _foreign(self, handler: _Handler) -> _Handler:
@@ -107,6 +107,10 @@ class Call:
         if handler.response_streaming:
             return lambda data, context: self._answer_stream(lambda: behaviour(read(data, context), context), context)
         return lambda data, context: self._answer_one(lambda: behaviour(read(data, context), context), context)
+
+    def refused(self, why: GatehouseError) -> _Behaviour:
+        """A behaviour that reads nothing and does nothing: what is refused must cost next to nothing."""
+        return lambda _data, context: self._answer_one(partial(_raise, why), context)
 
     def _read_one(self, data: bytes, context: grpc.ServicerContext) -> Message:
         _in_time(context)
@@ -202,11 +206,16 @@ def _request_id(details: grpc.HandlerCallDetails) -> str:
     return secrets.token_hex(8)
 
 
-def _refuse(pool: CountingPool) -> _Behaviour:
-    def refuse(_request: object, _context: grpc.ServicerContext) -> Any:
-        raise Overloaded(f"{pool.limit} calls of this kind are under way already; try again later")
+def _refusing(call: Call, pool: CountingPool, aside: ThreadPoolExecutor) -> _Handler:
+    """A handler that refuses, whatever the method's shape: as one of a stream of requests it waits for none of them."""
+    behaviour = call.refused(Overloaded(f"{pool.limit} calls of this kind are under way already; try again later"))
+    behaviour.experimental_thread_pool = aside  # type: ignore[attr-defined]
+    made: _Handler = grpc.stream_unary_rpc_method_handler(behaviour)
+    return made
 
-    return refuse
+
+def _raise(error: GatehouseError) -> Message:
+    raise error
 
 
 def _behaviour(handler: _Handler) -> _Behaviour:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -21,6 +23,7 @@ from gatehouse.risk.v1 import (
 )
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_status import rpc_status
 
 from service.domain.time import SECOND
 from service.log import configure
@@ -237,6 +240,36 @@ def test_a_call_over_the_limit_is_shed_at_once_and_served_when_asked_again(
         memory.hold.set()
         assert {future.result(30).assessment.account_id for future in held} == {"a0", "a1", "a2", "a3"}
     assert stubs.scoring.ScoreAccount(make_score_request("late", "late"), timeout=10).assessment.account_id == "late"
+
+
+def test_calls_that_could_not_even_be_refused_in_time_are_turned_away_before_they_are_looked_at(
+    memory: Memory, telemetry: Telemetry
+) -> None:
+    memory.hold = threading.Event()
+    limits = Limits(threads=1, max_concurrent=1, max_streams=1, max_refusing=0)
+    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, limits)
+    server.start()
+    try:
+        with grpc.insecure_channel(server.address, options=DIRECT) as channel:
+            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
+            held = stub.ScoreAccount.future(make_score_request("a", "r1"))
+            assert memory.waits.acquire(timeout=30)
+            error = refused(stub.ScoreAccount, make_score_request("b", "r2"))
+            assert details_of(error)["ErrorInfo"].reason == "OVERLOADED"
+            outbox: queue.Queue[scoring_pb2.ScoreAccountsRequest | None] = queue.Queue()
+            stream = stub.ScoreAccounts(iter(outbox.get, None))
+
+            while rpc_status.from_call(error := refused(stub.ScoreAccount, make_score_request("c", "r3"))) is not None:
+                time.sleep(0.01)  # until the stream has come in
+
+            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            outbox.put(None)
+            stream.cancel()
+            memory.hold.set()
+            assert held.result(30).assessment.account_id == "a"
+    finally:
+        memory.hold.set()
+        server.drain(5)
 
 
 def test_a_call_whose_deadline_passes_before_a_thread_is_free_is_not_begun(
