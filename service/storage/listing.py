@@ -59,9 +59,10 @@ def account_ids(connection: Connection, asked: Int64s) -> list[str]:
     names: dict[int, str] = {}
     distinct = np.unique(asked)
     if len(distinct) and dense(connection, distinct):
-        rows = run(connection, f"SELECT account, account_id FROM accounts WHERE {RANGE}", **ends(distinct))
-        names = dict(rows)
-        return [names.get(account, "") for account in asked.tolist()]
+        sql = f"SELECT account, account_id FROM accounts WHERE {RANGE} ORDER BY account"
+        names = dict(run(connection, sql, **ends(distinct)))
+        same = len(names) == len(asked) and np.array_equal(np.fromiter(names, np.int64, len(names)), asked)
+        return list(names.values()) if same else [names.get(account, "") for account in asked.tolist()]
     for i in range(0, len(distinct), 100_000):
         names.update((row[0], row[1]) for row in run(connection, sql, accounts=distinct[i : i + 100_000]))
     return [names.get(account, "") for account in asked.tolist()]

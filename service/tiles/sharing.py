@@ -86,9 +86,10 @@ def known_keys(own: OwnLinks, account: Int64s, as_of: Int64s, kinds: Int64s) -> 
     order = np.argsort(kinds, kind="stable")
     place = np.searchsorted(kinds[order], own.kind.astype(np.int64))
     asked = np.flatnonzero((place < len(kinds)) & (kinds[order][np.minimum(place, len(kinds) - 1)] == own.kind))
-    kind = order[place[asked]]
-    by = np.lexsort((own.key[asked], -own.learned[asked], kind, own.account[asked]))  # latest first of (account, kind)
-    kind, places = kind[by], asked[by]
+    kind, places = order[place[asked]], asked
+    if not _ordered(own):
+        by = np.lexsort((own.key[asked], -own.learned[asked], kind, own.account[asked]))
+        kind, places = kind[by], asked[by]
     who, learned = own.account[places], own.learned[places]
     probe, row = expand(np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right"))
     seen = learned[row] <= as_of[probe]
@@ -101,6 +102,20 @@ def known_keys(own: OwnLinks, account: Int64s, as_of: Int64s, kinds: Int64s) -> 
         probe, row = probe[kept], row[kept]
     own_row = places[row]
     return KnownKeys(probe, kind[row], own_row, own.key[own_row], learned[row])
+
+
+def _ordered(own: OwnLinks) -> bool:
+    """Whether they come by account, then kind, then the latest first, as a bulk read has them; else they are sorted."""
+    if (own.account[1:] < own.account[:-1]).any():
+        return False
+    same = np.flatnonzero(own.account[1:] == own.account[:-1])
+    before, after = own.kind[same], own.kind[same + 1]
+    if (after < before).any():
+        return False
+    same = same[after == before]
+    before, after = own.learned[same], own.learned[same + 1]
+    same = same[after == before]
+    return not (after > before).any() and not (own.key[same + 1] < own.key[same]).any()
 
 
 def _fullest(who: Int64s, kind: Int64s) -> int:
