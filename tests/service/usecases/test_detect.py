@@ -7,12 +7,13 @@ import signal as signals
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from service.domain.campaigns import CampaignState
@@ -190,6 +191,26 @@ def test_an_instance_that_remembers_finds_what_a_new_one_finds(world: Store, mon
         assert observed.usage.exchanges == anew.usage.exchanges > 0
     assert len(there) >= len(RINGS)
     assert seen[0][0].usage.exchanges < observed.usage.exchanges < len(crowd()[1])
+
+
+def test_prompts_that_are_taken_in_by_parts_link_as_those_of_all_at_once(
+    world: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More exchanges than memory should hold while they are compared come in parts, one table or more each."""
+    at_once = Detect(world, JUDGE).observed(T)
+    rows = world.usage_rows
+
+    def by_parts(as_of: int, since: int | None = None, columns: Sequence[str] = ()) -> Iterator[pa.Table]:
+        for table in rows(as_of, since, columns):
+            for first in range(0, table.num_rows, 500):
+                yield table.slice(first, 500)
+
+    monkeypatch.setattr(world, "usage_rows", by_parts)
+    monkeypatch.setattr(observe, "SAID_AT_ONCE", 1_200)
+    in_parts = Detect(world, JUDGE).observed(T)
+    assert in_parts.usage.exchanges == at_once.usage.exchanges > 3_600
+    same(at_once.accounts, in_parts.accounts)
+    same(at_once.seen, in_parts.seen)
 
 
 def test_prompts_are_left_for_the_next_process_and_not_at_every_look(world: Store) -> None:
