@@ -119,6 +119,8 @@ def summary(full: dict[str, Any]) -> dict[str, Any]:
         "why",
         "gate",
         "influence",
+        "size",
+        "sizes_tried",
         "thresholds",
         "warnings",
         "explored",
@@ -138,6 +140,7 @@ def told(full: dict[str, Any]) -> str:
             full["why"],
             f"{about['rows']:,} rows of {about['accounts']:,} accounts; {about['positives']:,} frauds",
             json.dumps({name: round(value, 4) for name, value in figures.items()}),
+            f"size: {full['size']}",
             f"pairs of accounts: {full['pair_model']['why']}",
         ]
     )

@@ -91,6 +91,44 @@ class Fitted:
     trees: int
     tried: tuple[Tried, ...]
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Leaves of a tree, at most, and trees."""
+        return int(str(self.parameters["num_leaves"])), self.trees
+
+    def sizes(self) -> list[dict[str, object]]:
+        """The sizes that were compared, the smallest first, as manifests and reports keep them."""
+        return [
+            {
+                "leaves": one.leaves,
+                "trees": one.trees,
+                "average_precision": one.average_precision,
+                "behind": one.behind,
+                "standard_error": one.standard_error,
+                "chosen": (one.leaves, one.trees) == self.size,
+            }
+            for one in sorted(self.tried, key=_smallness)
+        ]
+
+    def chosen_because(self) -> str:
+        """Why it has this size, and what the larger ones would have gained, in words."""
+        if not self.tried:
+            return "the smallest size: there is too little fraud to compare sizes by"
+        own = next(one for one in self.tried if (one.leaves, one.trees) == self.size)
+        larger = [one for one in self.tried if _smallness(one) > _smallness(own)]
+        words = f"{_words(own)}: the smallest size within one standard error of the best"
+        if own.behind == 0:
+            words = f"{_words(own)}: the best size, and no smaller one is within one standard error of it"
+            if own == min(self.tried, key=_smallness):
+                words = f"{_words(own)}: the best size, and the smallest"
+        if not larger:
+            return f"{words}; none is larger"
+        gains = [f"{_words(one)} {own.behind - one.behind:+.4f}" for one in sorted(larger, key=_smallness)]
+        return (
+            f"{words}; what larger ones would have added to its average precision of {own.average_precision:.4f}: "
+            f"{', '.join(gains)} (standard error of its distance from the best {own.standard_error:.4f})"
+        )
+
     def text(self) -> str:
         """The booster's file; features are called f0, f1 ... since LightGBM refuses some characters in names."""
         return str(self.booster.model_to_string(importance_type="gain"))
@@ -187,7 +225,15 @@ def _thinned(rows: FitRows, seed: int, most: int = MOST_COMPARED) -> FitRows:
 def smallest_as_good(tried: Sequence[Tried]) -> Tried:
     """The least leaves in all among those within one standard error of the best."""
     good = [one for one in tried if one.behind <= one.standard_error]
-    return min(good, key=lambda one: (one.leaves * one.trees, one.leaves))
+    return min(good, key=_smallness)
+
+
+def _smallness(one: Tried) -> tuple[int, int]:
+    return one.leaves * one.trees, one.leaves
+
+
+def _words(one: Tried) -> str:
+    return f"{one.trees} trees of {one.leaves} leaves"
 
 
 def _out_of_fold(

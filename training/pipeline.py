@@ -34,7 +34,7 @@ from training.evaluate import (
     highest_of,
     too_good,
 )
-from training.fit import FitRows, Fitted, fit
+from training.fit import FitRows, fit
 from training.gate import Basis
 from training.held import Held, hold_out
 from training.influence import Taught
@@ -134,6 +134,8 @@ def train(
             "version": lightgbm.__version__,
             "parameters": {name: value for name, value in fitted.parameters.items() if name != "monotone_constraints"},
             "trees": fitted.trees,
+            "sizes_tried": fitted.sizes(),
+            "size": fitted.chosen_because(),
         },
         calibration=calibration.to_json(),
         policy=policy.to_json(),
@@ -147,7 +149,8 @@ def train(
         "lives": decided.about,
         "segments": [one.to_json() for one in decided.segments],
         "rules": decided.rules,
-        "sizes_tried": [_tried(fitted, i) for i in range(len(fitted.tried))],
+        "sizes_tried": fitted.sizes(),
+        "size": fitted.chosen_because(),
         "warnings": [*_warnings(dataset, sides, decided.thresholds), *too_good(measured["metrics"])],
     }
     test = np.flatnonzero(side == TEST)
@@ -242,18 +245,6 @@ def _about(dataset: Dataset, sides: Split, silence: Silence, seed: int, budget: 
             }
             for name, side in (("train", TRAIN), ("calibration", CALIBRATION), ("test", TEST))
         },
-    }
-
-
-def _tried(fitted: Fitted, i: int) -> dict[str, object]:
-    one = fitted.tried[i]
-    return {
-        "leaves": one.leaves,
-        "trees": one.trees,
-        "average_precision": one.average_precision,
-        "behind": one.behind,
-        "standard_error": one.standard_error,
-        "chosen": (one.leaves, one.trees) == (fitted.parameters["num_leaves"], fitted.trees),
     }
 
 

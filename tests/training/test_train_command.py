@@ -65,6 +65,8 @@ def test_training_says_what_it_learned_from_how_it_did_and_whether_it_was_promot
     assert {"roc_auc", "average_precision", "recall_at_fpr_0.001", "brier", "log_loss"} <= set(said["metrics"])
     assert said["promoted"]
     assert "there was no champion" in said["why"]
+    assert [one["chosen"] for one in said["sizes_tried"]].count(True) == 1
+    assert "would have added to its average precision" in said["size"]
 
 
 def test_the_report_tells_what_the_friction_budget_rests_on_and_whom_it_is_spent_on(trained: tuple[Path, Any]) -> None:
@@ -86,6 +88,8 @@ def test_what_is_registered_can_be_loaded_and_is_what_was_said(trained: tuple[Pa
     artefact = read_artefact(folder / "models" / said["model_version"])
     assert artefact.manifest.feature_fingerprint == model["feature_fingerprint"]
     assert set(artefact.manifest.gain) == set(artefact.manifest.features)
+    assert artefact.manifest.lightgbm["sizes_tried"] == trained[1]["sizes_tried"]
+    assert artefact.manifest.lightgbm["size"] == trained[1]["size"]
     scores = Scorer(artefact).score(np.full((3, len(artefact.manifest.features)), np.nan, np.float32))
     assert ((scores > 0) & (scores < 1)).all()
 

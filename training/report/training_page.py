@@ -443,6 +443,8 @@ def _making(report: Report) -> list[Markup]:
             ("Calibration", str(model.get("calibration"))),
             ("Parameters", ", ".join(f"{name} {amount(of)}" for name, of in (boosted.get("parameters") or {}).items())),
         ]
+    if report.get("size"):
+        facts.append(("Size", str(report["size"])))
     if pairs:
         facts.append(("Pairs of accounts", str(pairs.get("why"))))
     return [
