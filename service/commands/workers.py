@@ -144,8 +144,11 @@ class Crew:
                 log.error("worker_killed", worker=worker.number, why=f"not ended after {seconds:g} s")  # noqa: TRY400
                 process.kill()
                 code = process.wait()
-            # One that SIGTERM met before it could listen for it had answered nobody.
-            clean &= code == 0 or (code == -signal.SIGTERM and not worker.metrics)
+            # SIGTERM itself ends one only before it answers anybody, or after it has answered all: where Ctrl-C has
+            # reached it, too, the interpreter may be at its last steps and heed no signal any more.
+            if code not in (0, -signal.SIGTERM):
+                log.error("worker_ended", worker=worker.number, how=_ended(code))
+                clean = False
             self._leave(worker)
         return clean
 
