@@ -3,17 +3,20 @@
 LightGBM writes into a booster while it predicts (the iterations in use, a tree's depth for contributions), and a
 predictor shared by threads gave wrong answers in 2 of 300 replies, and with contributions a corrupted heap (LightGBM's
 issue 5482; releases differ). So a booster is lent to one call at a time: a call takes one from the shelf or loads
-another from the text, and puts it back. There are never more boosters than calls at one moment, and no call waits for
-another.
+another from the text, and puts it back. There are never more boosters than calls at one moment, and no call for a score
+waits for another. Contributions are a core's time each and are asked for by many callers at once, so no more of them
+than there are cores are worked out at a moment.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any
 
 import lightgbm
@@ -40,6 +43,7 @@ class Scorer:
         """Raises ArtefactProblem if the booster or the calibration cannot be used."""
         self._artefact = artefact
         self._shelf: deque[lightgbm.Booster] = deque([_load(artefact)])
+        self._cores = BoundedSemaphore(os.cpu_count() or 1)
         self._slices = _slices(artefact)
         try:
             self._calibration = Calibration.from_json(artefact.manifest.calibration)
@@ -103,7 +107,7 @@ class Scorer:
         rows = self._checked(matrix)
         if len(rows) == 0:
             return np.empty((0, len(self.features) + 1), np.float64)
-        with self._borrowed() as booster:
+        with self._cores, self._borrowed() as booster:
             out = np.asarray(booster.predict(rows, pred_contrib=True, **_ONE_THREAD), np.float64)
         return out.reshape(len(rows), len(self.features) + 1)
 

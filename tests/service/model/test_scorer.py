@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -91,6 +92,18 @@ def test_contributions_add_up_to_the_raw_log_odds(scorer: Scorer, rows: np.ndarr
     contributions = scorer.contributions(rows[:50])
     assert contributions.shape == (50, 13)
     np.testing.assert_allclose(contributions.sum(axis=1), scorer.raw(rows[:50]), atol=1e-9)
+
+
+def test_many_who_ask_for_reasons_at_once_need_no_more_boosters_than_there_are_cores(
+    artefact: Artefact, rows: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    scorer = Scorer(artefact)
+    alone = scorer.contributions(rows)
+    with ThreadPoolExecutor(16) as threads:
+        for found in threads.map(scorer.contributions, [rows] * 48):
+            assert found.tobytes() == alone.tobytes()
+    assert len(scorer._shelf) <= 2
 
 
 def test_contributions_of_a_row_do_not_depend_on_its_batch(scorer: Scorer, rows: np.ndarray) -> None:
