@@ -1,6 +1,6 @@
 """`gatehouse import` of usage beside DuckDB aggregating the same files, and its memory (goal 6).
 
-    python -m benchmarks.importing [--exchanges 1000000] [--rounds 5] [--full] [--database URL] [--out FILE]
+    python -m benchmarks.importing [--exchanges 2000000] [--rounds 5] [--full] [--database URL] [--out FILE]
 
 Ours is the command, from its start to its end, into a database that has the world's accounts: every row checked, its
 event id looked for, raw rows kept, link keys made, tiles written, all of it durable. The peer is one DuckDB query over
@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -102,16 +104,18 @@ def compared(database: str, segments: Path, peer: Path) -> Check:
 def measured(folder: Path, options: argparse.Namespace) -> Measured:
     """The figures."""
     accounts, usage = world(folder, options.accounts, options.exchanges)
-    turn = iter(range(1_000))
+    turn = count()
+    known = folder / "known"  # a database with the accounts, of which each round gets a copy
+    known.mkdir()
+    of_accounts = imported(accounts, options.database or f"sqlite:///{known / 'gatehouse.db'}")
     spent: dict[str, list[Ran]] = {"ours": [], "duckdb": []}
-    rows, of_accounts = 0, None
-    database, peer = "", folder / "peer"
+    rows, home, peer = 0, known, folder / "peer"
 
     def ours() -> float:
-        nonlocal rows, database, of_accounts
-        database = options.database or f"sqlite:///{folder / f'{next(turn)}.db'}"
-        of_accounts = imported(accounts, database)
-        rows, run = imported(usage, database)
+        nonlocal rows, home
+        home = folder / f"round-{next(turn)}"
+        shutil.copytree(known, home)
+        rows, run = imported(usage, options.database or f"sqlite:///{home / 'gatehouse.db'}")
         spent["ours"].append(run)
         return rows / run.seconds
 
@@ -123,10 +127,10 @@ def measured(folder: Path, options: argparse.Namespace) -> Measured:
         return rows / run.seconds
 
     found = rounds(1 if options.database else options.rounds, ours=ours, duckdb=duckdb_)
+    database = options.database or f"sqlite:///{home / 'gatehouse.db'}"
     again = imported(usage, database)[1]
     cost = {name: statistics.median(run.cpu_seconds for run in runs) / rows * 1e6 for name, runs in spent.items()}
     door = Door(Keyring.generated(0), AddressTables())
-    assert of_accounts is not None
     costs = [
         ("read", floor(usage, None)[1] / rows * 1e6, float("nan")),
         ("read, through the door", floor(usage, door)[1] / rows * 1e6, float("nan")),
@@ -139,8 +143,7 @@ def measured(folder: Path, options: argparse.Namespace) -> Measured:
             of_accounts[0] / of_accounts[1].seconds,
         ),
     ]
-    segments = folder / f"{Path(database).stem}.segments"
-    checks = () if options.database else (compared(database, segments, peer),)
+    checks = () if options.database else (compared(database, home / "gatehouse.segments", peer),)
     peak = max(run.peak_mib for run in spent["ours"])
     return Measured(
         rows=(
@@ -202,8 +205,8 @@ def large(folder: Path, exchanges: int) -> Measured:
 def main() -> None:
     """Prints the figures, and writes them where asked to."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.importing")
-    parser.add_argument("--accounts", type=int, default=20_000)
-    parser.add_argument("--exchanges", type=int, default=1_000_000, help="about so many")
+    parser.add_argument("--accounts", type=int, default=40_000)
+    parser.add_argument("--exchanges", type=int, default=2_000_000, help="about so many")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--database", help="an empty database's URL [default: new SQLite files]; one round")
     parser.add_argument("--large", type=int, metavar="N", help="also so many exchanges in one go, for their memory")
