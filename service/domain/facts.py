@@ -39,9 +39,10 @@ class LinkFacts:
     @classmethod
     def concat(cls, parts: Sequence[LinkFacts]) -> LinkFacts:
         """All rows of ``parts``, in order."""
-        if not parts:
-            return cls.empty()
-        return cls(*(np.concatenate([getattr(part, f.name) for part in parts]) for f in fields(cls)))
+        some = [part for part in parts if len(part)]
+        if len(some) < 2:  # a request mostly has its signup's alone
+            return some[0] if some else cls.empty()
+        return cls(*(np.concatenate([getattr(part, f.name) for part in some]) for f in fields(cls)))
 
     def __len__(self) -> int:
         return len(self.key)

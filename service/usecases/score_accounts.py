@@ -257,6 +257,8 @@ def _owners(
     owners: Sequence[int], rejections: Sequence[Rejection], wrong: Collection[int]
 ) -> tuple[list[int], NDArray[np.intp]]:
     """Of the rows that the door let in: the requests of those that count, ascending, and their places."""
+    if not rejections and not wrong:
+        return list(owners), np.arange(len(owners))
     rejected = {bad.row for bad in rejections}
     entered = [owner for row, owner in enumerate(owners) if row not in rejected]
     places = [place for place, owner in enumerate(entered) if owner not in wrong]
