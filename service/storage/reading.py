@@ -63,12 +63,20 @@ _OWN = (
     "SELECT account, kind, key, learned_at FROM links WHERE account = {account} AND kind = {kind} "
     f"AND learned_at <= :as_of ORDER BY learned_at DESC, key LIMIT {OWN_KEYS_CAP}"
 )
-_COUNTS = ", ".join(  # a window that nobody was last seen in is not walked: of a new account most keys are new
-    f"CASE WHEN last > :since_{window} THEN (SELECT count(*) FROM (SELECT 1 FROM links WHERE key = seen.key "
-    f"AND learned_at <= :as_of AND learned_at > :since_{window} LIMIT {SHARING_CAP + 1}) s) ELSE 0 END"
+# Of a hub the account that came 256 before the newest tells of every window that reaches behind it, in one short walk.
+# A window that nobody was last seen in is not walked at all: of a new account most keys are new.
+_COUNTS = ", ".join(
+    f"CASE WHEN edge > :since_{window} THEN {SHARING_CAP + 1} WHEN last > :since_{window} THEN (SELECT count(*) FROM "
+    f"(SELECT 1 FROM links WHERE key = edged.key AND learned_at <= :as_of AND learned_at > :since_{window} "
+    f"LIMIT {SHARING_CAP + 1}) s) ELSE 0 END"
     for window in WINDOWS
 )
 _LAST = "(SELECT max(learned_at) FROM links WHERE key = {key} AND learned_at <= :as_of) AS last"
+_EDGED = (
+    "edged AS MATERIALIZED (SELECT seen.*, CASE WHEN last IS NOT NULL THEN (SELECT learned_at FROM links "
+    "WHERE key = seen.key AND learned_at <= :as_of ORDER BY learned_at DESC "
+    f"LIMIT 1 OFFSET {SHARING_CAP}) END AS edge FROM seen)"
+)
 _MARKED = (
     "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_at FROM links l "
     "JOIN verdict_spans s ON s.account = l.account AND s.verdict = {verdict} AND s.start_at <= :as_of "
@@ -120,8 +128,8 @@ SQLITE_SHOWN = (  # of accounts of which not all keys were read
 )
 SQLITE_SHARING = (
     f"WITH seen AS MATERIALIZED (SELECT k.value AS key, {_LAST.format(key='k.value')}, EXISTS (SELECT 1 FROM links l "
-    f"INDEXED BY links_with_verdict WHERE l.key = k.value AND l.verdicts <> 0) AS judged FROM {_EACH_KEY}) "
-    f"SELECT key, {_COUNTS}, judged FROM seen"
+    f"INDEXED BY links_with_verdict WHERE l.key = k.value AND l.verdicts <> 0) AS judged FROM {_EACH_KEY}), {_EDGED} "
+    f"SELECT key, {_COUNTS}, judged FROM edged"
 )
 SQLITE_THERE = f"SELECT {', '.join(_there(table) for table in _TABLES)}, ({ANY_CAMPAIGN})"
 # Left to itself it walks all of a key's rows: it cannot know that few accounts have verdicts.
@@ -134,8 +142,8 @@ _LATERAL_OWN = (
 )
 _KEYS = f"(SELECT key FROM ({_LATERAL_OWN}) own UNION SELECT unnest(:keys::bigint[])) AS q(key)"
 POSTGRES_SHARING = (
-    f"WITH seen AS MATERIALIZED (SELECT q.key, {_LAST.format(key='q.key')} FROM {_KEYS}) "
-    f"SELECT key, {_COUNTS} FROM seen"
+    f"WITH seen AS MATERIALIZED (SELECT q.key, {_LAST.format(key='q.key')} FROM {_KEYS}), {_EDGED} "
+    f"SELECT key, {_COUNTS} FROM edged"
 )
 POSTGRES_SHOWN = (
     "SELECT s.* FROM unnest(:accounts::bigint[]) AS p(account) CROSS JOIN unnest(:keys::bigint[]) AS k(key) "
