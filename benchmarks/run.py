@@ -41,6 +41,9 @@ class Speed:
 
 
 SPEED = (
+    Speed("scoring", "1 and 2", 5),
+    Speed("at_once", "c", 0.5),
+    Speed("overload", "overload", 2),
     Speed("peers", "3", 4),
     Speed("stream", "4", 2),
     Speed("rescoring", "5", 4),
