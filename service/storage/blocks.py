@@ -199,8 +199,13 @@ def _raised(made: AssessmentBlock) -> dict[str, int]:
 
 def erase(connection: Connection, account: int) -> None:
     """Takes the features of an account's assessments away; what was decided stays."""
-    sql = "SELECT block, answers, features FROM assessment_blocks WHERE shelf IN @shelves"
-    for block, packed, features in run(connection, sql, shelves=_shelves(account)):
+    sql = (
+        "SELECT block FROM assessment_blocks WHERE shelf IN @shelves "
+        "AND first_account <= :account AND last_account >= :account"
+    )
+    for (block,) in run(connection, sql, shelves=_shelves(account), account=account):
+        sql = "SELECT answers, features FROM assessment_blocks WHERE block = :block"
+        packed, features = run(connection, sql, block=block)[0]  # one at a time: a year of nights has 150 MB of them
         said = blockanswers.answers(bytes(packed))
         row = said.place(account)
         if row is None or said.erased[row]:
