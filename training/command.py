@@ -16,7 +16,7 @@ from training.exploration import explored, outcomes
 from training.register import champion_scores
 from training.report.measured import measured
 from training.report.training_page import write_report
-from training.retrain import lesson, retrain
+from training.retrain import learn_pairs, lesson, retrain
 
 
 @click.command("train")
@@ -67,6 +67,7 @@ def train_command(
     budget = friction_budget if friction_budget is not None else run.settings.friction_budget
     with run.app() as app:
         warn_if_stale(run, app.store.newest_fact(), as_of, moment)
+        pairs = learn_pairs(app, as_of=moment, at=now(), seed=seed, say=run.say)
         with run.progress("features") as advance:
             known = lesson(app, as_of=moment, seed=seed, progress=advance)
         chances = app.store.chances(moment)
@@ -80,6 +81,7 @@ def train_command(
             seed=seed,
             segment_times=segment_bound,
             say=run.say,
+            pairs=pairs,
         )
         made, registered = learned.made, learned.registered
         drawn: dict[str, Any] = {}

@@ -14,6 +14,7 @@ from service.domain.enums import Verdict
 from service.domain.errors import UsageError
 from service.domain.records import LabelRecord
 from service.domain.time import rfc3339
+from service.usecases.observe import Observed
 from training.dataset import FRAUD, Dataset, build, verdicts
 from training.pair_model import Learned, train_pair_model
 from training.pipeline import Trained, train
@@ -70,11 +71,13 @@ def retrain(
     seed: int,
     segment_times: float | None = None,
     say: Say = _quiet,
+    pairs: Learned | None = None,
 ) -> Retrained:
     """Learns from a lesson and registers at the moment ``at`` (microseconds).
 
     ``promote`` is auto (past the gate), always or never; ``budget`` the friction budget, and ``segment_times`` how many
-    times that any segment of honest accounts may be touched (None: only told). Never keeps no pair model.
+    times that any segment of honest accounts may be touched (None: only told). Never keeps no pair model. ``pairs`` was
+    learned already by ``learn_pairs``; None: it is learned from what the process's last look at campaigns saw.
     """
     dataset, code_version = of.dataset, version("gatehouse")
     say(f"learning from {len(dataset.row):,} rows of {len(dataset.accounts):,} accounts")
@@ -89,16 +92,25 @@ def retrain(
         segment_times=segment_times,
     )
     registered = register(app, made, dataset, of.labels, at=at, promote=promote, budget=budget, seed=seed)
+    if pairs is None:
+        pairs = learn_pairs(app, as_of=dataset.as_of, at=at, seed=seed, say=say, observe=app.detect.observed)
+    return Retrained(made, registered, keep_pairs(app, pairs, promote=promote))
+
+
+def learn_pairs(
+    app: App, *, as_of: int, at: int, seed: int, say: Say = _quiet, observe: Callable[[int], Observed] | None = None
+) -> Learned:
+    """The model of pairs of what was known at ``as_of``, made at the moment ``at``; raises as ``check_labels`` does.
+
+    ``observe`` gives what was seen at a moment by one who remembers it. None: everything is read for this alone, and
+    let go again. So whoever has not looked learns this first: fifty million exchanges beside the rows of a lesson were
+    more than 6 GiB.
+    """
+    check_labels(tuple(app.store.labels_at(as_of)), as_of)
     say("learning which pairs of accounts are one, from confirmed and refuted campaigns")
-    learned = train_pair_model(
-        app.store,
-        as_of=dataset.as_of,
-        seed=seed,
-        created_at=at,
-        code_version=code_version,
-        observe=app.detect.observed,
+    return train_pair_model(
+        app.store, as_of=as_of, seed=seed, created_at=at, code_version=version("gatehouse"), observe=observe
     )
-    return Retrained(made, registered, keep_pairs(app, learned, promote=promote))
 
 
 def check_labels(labels: Sequence[LabelRecord], as_of: int) -> None:
