@@ -27,12 +27,10 @@ from benchmarks.clients import Load, closed_loop, over_grpc
 from benchmarks.measured import ROUNDS, Bound, Check, Measured, Row, figure, printed, progress, rounds, write
 from benchmarks.model_servers import FASTAPI, POOLED, UNPOOLED, Run, model_servers, python_of_peers
 from benchmarks.processes import SERVE, server
-from benchmarks.reference_model import LEAVES, TREES, drawn, write_reference
+from benchmarks.reference_model import LEAVES, TREES, drawn, starter_model, write_reference
 from benchmarks.scoring import METHOD, prepared, request
 from service.model.artefact import BOOSTER_FILE
 from service.model.scorer import Scorer
-from service.settings import Settings
-from training.starter import train_starter
 
 ACCOUNTS, CALLERS, SECONDS = 20_000, 32, 2.5
 DIFFERENT = 512  # rows that peers are asked about
@@ -141,15 +139,6 @@ def not_measured(why: str) -> Measured:
             for name, rate, _ in GOALS
         )
     )
-
-
-def starter_model(home: Path) -> Path:
-    """The artefact of the starter model: the configured one, or a new one."""
-    configured = Settings().starter_model
-    if configured is None:
-        progress("training a starter model")
-        train_starter(home / "starter")
-    return configured or home / "starter"
 
 
 def main() -> int:

@@ -15,9 +15,12 @@ from typing import Any
 import lightgbm
 import numpy as np
 
+from benchmarks.measured import progress
 from service.domain.facts import Float32s
 from service.model.artefact import make_artefact, read_artefact, write_artefact
 from service.model.scorer import Scorer
+from service.settings import Settings
+from training.starter import train_starter
 
 TREES, LEAVES = 500, 63  # the size that the project's goals speak of
 ROWS = 20_000
@@ -56,6 +59,15 @@ def write_reference(starter: Path, out: Path, *, trees: int = TREES, leaves: int
         reference={},
     )
     write_artefact(make_artefact(manifest, booster.model_to_string()), out)
+
+
+def starter_model(home: Path) -> Path:
+    """The artefact of the starter model: the configured one, or a new one."""
+    configured = Settings().starter_model
+    if configured is None and not (home / "starter").exists():
+        progress("training a starter model")
+        train_starter(home / "starter")
+    return configured or home / "starter"
 
 
 def drawn(model: Scorer, rows: int, *, seed: int, unknown: float = UNKNOWN) -> Float32s:

@@ -34,7 +34,7 @@ import numpy as np
 from benchmarks.grown import grow
 from benchmarks.measured import Bound, Check, Measured, Row, Table, printed, progress, write
 from benchmarks.processes import GATEHOUSE, ran
-from benchmarks.reference_model import LEAVES, TREES, write_reference
+from benchmarks.reference_model import LEAVES, TREES, starter_model, write_reference
 from service.app import App
 from service.domain.enums import ModelState
 from service.domain.facts import Float32s
@@ -52,7 +52,7 @@ from service.usecases.champion import Serving
 
 BASE = 20_000  # accounts of the world that is simulated
 QUICK, FULL = (100_000,), (100_000, 300_000, 1_000_000)
-ROUNDS = 3
+ROUNDS = 5
 GOAL, MOST_MIB = 0.5, 2_048.0
 SEED = 3
 
@@ -141,7 +141,7 @@ def base(folder: Path) -> Path:
 def a_model(folder: Path, name: str) -> Path:
     """The artefact of a model by its name."""
     home = base(folder)
-    starter = next((home / "models").iterdir())
+    starter = starter_model(folder)
     out = folder / name
     if name == "starter":
         return starter
