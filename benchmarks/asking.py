@@ -8,6 +8,7 @@ sign up do not: what a server cannot answer in time queues up, is refused, or ru
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections import Counter
@@ -43,16 +44,18 @@ class Asked:
         return percentile(self.taken, share) * 1e3
 
 
-def closed_loop(address: str, method: str, bodies: Sequence[bytes], *, callers: int, seconds: float) -> Asked:
-    """So many callers, each asking again as soon as it is answered, in turn over ``bodies``.
+def closed_loop(
+    address: str, method: str, bodies: Sequence[bytes], *, callers: int, seconds: float, again: bool = False
+) -> Asked:
+    """So many callers, each asking again as soon as it is answered, in turn over ``bodies``, with ``again`` for ever.
 
-    Raises RuntimeError where a call fails, or where bodies that must not repeat do not last: give enough of them.
+    Raises RuntimeError where a call fails, or where bodies that must not repeat do not last.
     """
 
     async def run() -> Asked:
         async with _channel(address) as channel:
             call: Any = channel.unary_unary(method)
-            left = iter(bodies)
+            left = itertools.cycle(bodies) if again else iter(bodies)
             found = Asked()
             await asyncio.gather(*(_one(call, body, Asked()) for body in _some(left, WARM)))
             started = time.perf_counter()
