@@ -73,6 +73,7 @@ class Peer:
     name: str
     way: str  # how it is asked
     ask: Run
+    pid: int
     says: Callable[[bytes, float], bool]  # whether an answer says this score
 
 
@@ -90,12 +91,16 @@ def model_servers(python: str, booster: Path, rows: Float32s, callers: int) -> I
         plain = [json.dumps({"features": row}).encode() for row in values]
         found = []
         for title, workers in ((POOLED, 1), (UNPOOLED, 0)):
-            http, grpc_address = stack.enter_context(mlserver(python, booster, folder / f"pool-{workers}", workers))
+            http, grpc_address, pid = stack.enter_context(
+                mlserver(python, booster, folder / f"pool-{workers}", workers)
+            )
             connect, channel = over_grpc(grpc_address, INFER)
             stack.enter_context(channel)
             ways = [
-                Peer(title, "gRPC", _run(connect, v2, callers), _in_protobuf),
-                Peer(title, "REST", _run(over_http(http, f"/v2/models/{MODEL}/infer"), rest, callers), _in_v2_json),
+                Peer(title, "gRPC", _run(connect, v2, callers), pid, _in_protobuf),
+                Peer(
+                    title, "REST", _run(over_http(http, f"/v2/models/{MODEL}/infer"), rest, callers), pid, _in_v2_json
+                ),
             ]
             rates = [max(way.ask(1.0).rate for _ in range(2)) for way in ways]
             progress(f"{title}: " + ", ".join(f"{w.way} {rate:.0f}/s" for w, rate in zip(ways, rates, strict=True)))
@@ -103,8 +108,10 @@ def model_servers(python: str, booster: Path, rows: Float32s, callers: int) -> I
         program = PROGRAMS / "fastapi_lightgbm.py"
         port = _free_port()
         command = (python, str(program), str(booster), str(port))
-        stack.enter_context(_listening(command, f"http://127.0.0.1:{port}/openapi.json", folder))
-        found.append(Peer(FASTAPI, "REST", _run(over_http(f"127.0.0.1:{port}", "/score"), plain, callers), _in_json))
+        pid = stack.enter_context(_listening(command, f"http://127.0.0.1:{port}/openapi.json", folder))
+        found.append(
+            Peer(FASTAPI, "REST", _run(over_http(f"127.0.0.1:{port}", "/score"), plain, callers), pid, _in_json)
+        )
         yield found
 
 
@@ -137,8 +144,8 @@ def _in_json(answer: bytes, score: float) -> bool:
 
 
 @contextmanager
-def mlserver(python: str, booster: Path, folder: Path, workers: int) -> Iterator[tuple[str, str]]:
-    """An MLServer of one booster; its addresses for HTTP and for gRPC."""
+def mlserver(python: str, booster: Path, folder: Path, workers: int) -> Iterator[tuple[str, str, int]]:
+    """An MLServer of one booster; its addresses for HTTP and for gRPC, and its process."""
     folder.mkdir()
     http, grpc_port, metrics = _free_port(), _free_port(), _free_port()
     ports = {"host": "127.0.0.1", "http_port": http, "grpc_port": grpc_port, "metrics_port": metrics}
@@ -146,8 +153,8 @@ def mlserver(python: str, booster: Path, folder: Path, workers: int) -> Iterator
     model = {"implementation": "mlserver_lightgbm.LightGBMModel", "parameters": {"uri": str(booster)}}
     (folder / "model-settings.json").write_text(json.dumps({"name": MODEL, **model}))
     command = (python, str(Path(python).with_name("mlserver")), "start", str(folder))
-    with _listening(command, f"http://127.0.0.1:{http}/v2/models/{MODEL}/ready", folder):
-        yield f"127.0.0.1:{http}", f"127.0.0.1:{grpc_port}"
+    with _listening(command, f"http://127.0.0.1:{http}/v2/models/{MODEL}/ready", folder) as pid:
+        yield f"127.0.0.1:{http}", f"127.0.0.1:{grpc_port}", pid
 
 
 def _free_port() -> int:
@@ -157,8 +164,12 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _listening(command: Sequence[str], url: str, folder: Path) -> Iterator[None]:
-    """A server that is ready once ``url`` answers; RuntimeError where it ends before, or is not within two minutes."""
+def _listening(command: Sequence[str], url: str, folder: Path) -> Iterator[int]:
+    """A server that is ready once ``url`` answers; its process.
+
+    Raises:
+        RuntimeError: it ended before, or was not ready within two minutes.
+    """
     path = f"{Path(command[0]).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PATH": path}
     environment.pop("PYTHONPATH", None)  # it names our own tree
@@ -177,7 +188,7 @@ def _listening(command: Sequence[str], url: str, folder: Path) -> Iterator[None]
                     said = log.read_text(encoding="utf-8", errors="replace")[-1500:]
                     raise RuntimeError(f"{' '.join(command[1:3])} did not become ready: {said}") from None
                 time.sleep(0.2)
-        yield
+        yield process.pid
     finally:
         process.terminate()
         try:

@@ -15,8 +15,10 @@ have one OpenMP thread, and every answer of a peer is compared with the booster'
 from __future__ import annotations
 
 import argparse
+import statistics
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -24,9 +26,9 @@ import lightgbm
 import numpy as np
 
 from benchmarks.clients import Load, closed_loop, over_grpc
-from benchmarks.measured import ROUNDS, Bound, Check, Measured, Row, figure, printed, progress, rounds, write
+from benchmarks.measured import ROUNDS, Bound, Check, Measured, Row, Table, printed, progress, rounds, write
 from benchmarks.model_servers import FASTAPI, POOLED, UNPOOLED, Run, model_servers, python_of_peers
-from benchmarks.processes import SERVE, server
+from benchmarks.processes import SERVE, server, spent
 from benchmarks.reference_model import LEAVES, TREES, drawn, starter_model, write_reference
 from benchmarks.scoring import METHOD, prepared, request
 from service.model.artefact import BOOSTER_FILE
@@ -42,8 +44,8 @@ GOALS: tuple[tuple[str, float, float | None], ...] = (  # peer, rate at least, p
 
 
 @contextmanager
-def gatehouse(environment: dict[str, str], model: Path, callers: int) -> Iterator[Run]:
-    """Our server of one model, asked for the mix of requests; every one is new to it."""
+def gatehouse(environment: dict[str, str], model: Path, callers: int) -> Iterator[tuple[Run, int]]:
+    """Our server of one model, asked for the mix of requests, every one new to it; and its process."""
     fresh = {"GATEHOUSE_STARTER_MODEL": str(model)}
     with server(*SERVE, environment={**environment, **fresh}) as ours:
         connect, channel = over_grpc(ours.grpc, METHOD)
@@ -58,7 +60,7 @@ def gatehouse(environment: dict[str, str], model: Path, callers: int) -> Iterato
             return load
 
         with channel:
-            yield run
+            yield run, ours.pid
 
 
 def mixed(i: int) -> bytes:
@@ -67,27 +69,40 @@ def mixed(i: int) -> bytes:
     return request(i, "signup" if place < 70 else "known" if place < 99 else "explained").SerializeToString()
 
 
-def beside(model: Path, home: Path, python: str, options: argparse.Namespace) -> tuple[dict[str, list[Load]], Check]:
-    """Loads of us and of each peer, in turns, all with one model; and whether the peers' answers were its own."""
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """Us and the peers with one model, by name."""
+
+    loads: dict[str, list[Load]]  # by round
+    costs: dict[str, list[float]]  # microseconds of processors an answer took the server, by round
+    check: Check  # whether the peers' answers were the booster's own
+
+
+def beside(model: Path, home: Path, python: str, options: argparse.Namespace) -> Beside:
+    """All of them asked in turns."""
     environment = prepared(home, f"sqlite:///{home / 'g.db'}", options.accounts)
     booster = model / BOOSTER_FILE
     scorer = Scorer.load(model)
     rows = drawn(scorer, DIFFERENT, seed=11, unknown=0.0)  # JSON has no word for an unknown value
     expected = np.asarray(lightgbm.Booster(model_file=str(booster)).predict(rows, num_threads=1), np.float64)
-    loads: dict[str, list[Load]] = {"Gatehouse": []}
     compared = differ = 0
     with (
-        gatehouse(environment, model, options.callers) as ours,
+        gatehouse(environment, model, options.callers) as (ours, our_pid),
         model_servers(python, booster, rows, options.callers) as peers,
     ):
         runs: dict[str, Run] = {"Gatehouse": ours, **{peer.name: peer.ask for peer in peers}}
-        loads |= {peer.name: [] for peer in peers}
+        pids = {"Gatehouse": our_pid, **{peer.name: peer.pid for peer in peers}}
+        loads: dict[str, list[Load]] = {name: [] for name in runs}
+        costs: dict[str, list[float]] = {name: [] for name in runs}
         for run in runs.values():
             run(1.0)  # warm
 
         def measured(name: str) -> float:
-            loads[name].append(runs[name](options.seconds))
-            return loads[name][-1].rate
+            before = spent(pids[name])
+            load = runs[name](options.seconds)
+            costs[name].append((spent(pids[name]) - before) / len(load.taken) * 1e6)
+            loads[name].append(load)
+            return load.rate
 
         rounds(options.rounds, **{name: lambda name=name: measured(name) for name in runs})
         for peer in peers:
@@ -95,7 +110,8 @@ def beside(model: Path, home: Path, python: str, options: argparse.Namespace) ->
                 compared += len(load.answers)
                 differ += sum(not peer.says(answer, expected[place]) for place, answer in load.answers)
     ways = ", ".join(f"{peer.name} over {peer.way}" for peer in peers)
-    return loads, Check("3", f"peers' answers beside Booster.predict, {scorer.version} ({ways})", compared, differ)
+    check = Check("3", f"peers' answers beside Booster.predict, {scorer.version} ({ways})", compared, differ)
+    return Beside(loads, costs, check)
 
 
 def rows_of(loads: Mapping[str, list[Load]], title: str, letters: Iterator[str]) -> list[Row]:
@@ -129,6 +145,23 @@ def rows_of(loads: Mapping[str, list[Load]], title: str, letters: Iterator[str])
                 )
             )
     return found
+
+
+def table_of(found: Beside, title: str, callers: int) -> Table:
+    """Medians by server. What an answer costs is of the whole server: more processes at work are all counted."""
+    return Table(
+        f"{title}: {callers} callers (medians)",
+        ("server", "answers/s", "ms p99", "server's us of a processor an answer"),
+        tuple(
+            (
+                name,
+                statistics.median(load.rate for load in loads),
+                statistics.median(load.p99_ms for load in loads),
+                statistics.median(found.costs[name]),
+            )
+            for name, loads in found.loads.items()
+        ),
+    )
 
 
 def not_measured(why: str) -> Measured:
@@ -168,6 +201,7 @@ def measure(options: argparse.Namespace) -> Measured:
         return not_measured(str(error))
     rows: list[Row] = []
     checks: list[Check] = []
+    tables: list[Table] = []
     letters = iter("abcdefghijklmnopqrst")
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -177,12 +211,11 @@ def measure(options: argparse.Namespace) -> Measured:
         for title, model in ((f"{TREES} trees x {LEAVES} leaves", folder / "reference"), ("starter model", starter)):
             home = folder / title.replace(" ", "-")
             home.mkdir()
-            loads, check = beside(model, home, python, options)
-            rows += rows_of(loads, title, letters)
-            checks.append(check)
-            p99 = {name: figure(np.median([load.p99_ms for load in some])) for name, some in loads.items()}
-            progress(f"{title}: p99 ms " + ", ".join(f"{name} {value}" for name, value in p99.items()))
-    return Measured(tuple(rows), tuple(checks))
+            found = beside(model, home, python, options)
+            rows += rows_of(found.loads, title, letters)
+            checks.append(found.check)
+            tables.append(table_of(found, title, options.callers))
+    return Measured(tuple(rows), tuple(checks), tuple(tables))
 
 
 if __name__ == "__main__":

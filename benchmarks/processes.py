@@ -36,6 +36,13 @@ class Server:
         return sum(_held(one) for one in (process, *process.children(recursive=True))) / 2**20
 
 
+def spent(pid: int) -> float:
+    """Seconds of processors that a process and those that it started and that still run have taken so far."""
+    process = psutil.Process(pid)
+    times = [one.cpu_times() for one in (process, *process.children(recursive=True))]
+    return sum(float(one.user + one.system) for one in times)
+
+
 def _held(process: psutil.Process) -> float:
     full = process.memory_full_info()
     return float(getattr(full, "pss", full.rss))
