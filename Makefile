@@ -51,7 +51,7 @@ test: dev ## the tests against SQLite and a real PostgreSQL; ARGS="-k words" pic
 test-slow: dev ## the tests that take minutes
 	@$(PY) -m pytest -m slow --timeout 1800 $(ARGS)
 
-bench: dev ## the goals of speed beside their peers, in about 25 minutes; ARGS="--list" tells all benchmarks, ARGS="NAME" runs one
+bench: dev ## the goals of speed beside their peers, in about half an hour; ARGS="--list" tells all benchmarks, ARGS="NAME" runs one
 	@$(PY) -m benchmarks.run $(ARGS)
 
 # --- checking --------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from benchmarks.measured import Bound, Measured, Row, figure
-from benchmarks.results import Results
+from benchmarks.results import Results, measured_on
 
 WIDTH = 1000
 _LEFT, _RIGHT, _TOP, _LINE, _BOTTOM = 490, 170, 64, 25, 34  # room for words, for figures, for the head, of a row, below
@@ -122,6 +122,4 @@ def _row(row: Row, top: int) -> list[Markup]:
 
 def write(results: Results, path: Path) -> None:
     """Writes the picture of ``results``."""
-    parts = list(results.parts.values())
-    words = f"{parts[0].machine}, Python {parts[0].versions['python']}, {parts[-1].measured_at[:10]}" if parts else ""
-    path.write_text(picture(results.all(), words), encoding="utf-8")
+    path.write_text(picture(results.all(), measured_on(results)), encoding="utf-8")

@@ -173,4 +173,19 @@ def markdown(results: Results) -> str:
     lines += [f"- {one.what}: {one.compared:,} compared, differences: {one.differences:,}." for one in found.checks]
     noted: list[Row | Check] = [*found.rows, *found.checks]
     lines += [f"- ({one.number}) {one.note}" for one in noted if one.note]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"Measured on {measured_on(results)}."])
+
+
+def measured_on(results: Results) -> str:
+    """The machine, the day and how busy others kept it; empty without results."""
+    parts = list(results.parts.values())
+    if not parts:
+        return ""
+    days = sorted({part.measured_at[:10] for part in parts})
+    commits = ", ".join(dict.fromkeys(part.commit for part in sorted(parts, key=lambda part: part.measured_at)))
+    others = sorted(part.others for part in parts)
+    taken = " to ".join(dict.fromkeys(f"{each:.1f}" for each in (others[0], others[-1])))
+    return (
+        f"{parts[0].machine}, Python {parts[0].versions['python']}, {' to '.join(dict.fromkeys((days[0], days[-1])))}, "
+        f"at {commits}, while other work took {taken} cores"
+    )

@@ -4,7 +4,7 @@
     python -m benchmarks.run NAME ...                      any benchmarks, with their defaults
     python -m benchmarks.run --list                        what there is
 
-``make bench`` prints the table; with the sizes that it takes by default that is 20 to 25 minutes on two idle cores,
+``make bench`` prints the table; with the sizes that it takes by default that is about half an hour on two idle cores,
 and ``--full`` measures at the goals' own sizes, in hours. ``--again`` measures some of its benchmarks and keeps the
 last figures of the others. Figures and their picture go to ``benchmarks/results``.
 

@@ -56,6 +56,7 @@ def test_the_table_tells_every_verdict() -> None:
         assert "it could not be installed" in text
         assert "2.00 s" in text
         assert "640 compared" in text
+    assert "while other work took 1.0 cores" in markdown(results)
     assert "**not met**" not in markdown(Results({"one": part_of(Measured((START,)), others=1, seconds=1, full=True)}))
 
 
