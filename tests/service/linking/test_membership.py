@@ -219,7 +219,7 @@ def test_no_key_and_no_family_says_more_than_its_cap(seed: int) -> None:
     assert found.families.shape == (len(found.account), len(FAMILIES))
     code = found.account * 31 + found.group
     assert (np.diff(code) > 0).all()
-    keys_of_kind = np.stack([np.bincount(world.seen.kind, minlength=5)])
+    keys_of_kind = np.stack([np.bincount(world.seen.kind, minlength=found.kinds.shape[1])])
     assert (found.kinds <= KEY_CAP * keys_of_kind).all()
     np.testing.assert_allclose(found.raw, found.kinds.sum(axis=1))
 
