@@ -133,7 +133,8 @@ class Callers:
         try:
             answer = stub.ScoreAccount(request, timeout=TIMEOUT).assessment
         except grpc.RpcError as error:
-            if error.code() == grpc.StatusCode.UNAVAILABLE:  # the one it was connected to is gone
+            # The one it was connected to is gone, or had begun to stop when the call came, and never began it.
+            if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED):
                 self.repeated += 1
                 return False
             self.failures.append(error)
