@@ -209,8 +209,8 @@ def _request_id(details: grpc.HandlerCallDetails) -> str:
 def _refusing(call: Call, pool: CountingPool, aside: ThreadPoolExecutor, *, streaming: bool) -> _Handler:
     """A handler that refuses, whatever the method's shape: of a stream of requests it waits for none.
 
-    A single request is taken in, unread: where it was not, hundreds of callers at three times the capacity met CANCELLED
-    instead of the refusal, which the server's reset of the half-read call had overtaken.
+    A single request is taken in, unread: where it was not, 668 and 948 of 10,000 callers at three times the load met
+    CANCELLED instead of the refusal, and 0 and 33 of them so. The harder the load, the more there still are.
     """
     behaviour = call.refused(Overloaded(f"{pool.limit} calls of this kind are under way already; try again later"))
     behaviour.experimental_thread_pool = aside  # type: ignore[attr-defined]
