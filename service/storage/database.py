@@ -195,7 +195,7 @@ class _Glance:
         self.connection = self._engine.raw_connection()
         try:
             self.connection.cursor().execute("BEGIN")
-        except BaseException:
+        except BaseException:  # Ctrl-C, too: no __exit__ follows an __enter__ that failed, and the pool would lose one
             self.connection.close()
             raise
         return self
