@@ -22,7 +22,7 @@ import grpc
 import numpy as np
 from gatehouse.risk.v1 import scoring_pb2, scoring_pb2_grpc
 
-from benchmarks.measured import Check, Measured, printed, progress, write
+from benchmarks.measured import Check, Measured, hand_over, progress
 from benchmarks.processes import GATEHOUSE, SERVE, ran, server
 from benchmarks.scoring import request
 from service.app import App
@@ -136,9 +136,7 @@ def main() -> int:
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
         found = measured(Path(folder), 1_000 * CLIENTS if options.full else options.requests)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

@@ -115,6 +115,13 @@ def write(path: Path, found: Measured) -> None:
     path.write_text(json.dumps(as_json(found), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def hand_over(found: Measured, out: Path | None) -> None:
+    """Prints what was measured and, where ``out`` is named, writes it there for the table."""
+    print(printed(found))
+    if out is not None:
+        write(out, found)
+
+
 def as_json(found: Measured) -> dict[str, object]:
     """As ``write`` writes it."""
     shortened: dict[str, object] = _short(asdict(found))

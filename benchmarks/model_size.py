@@ -22,7 +22,7 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 
-from benchmarks.measured import Measured, Table, printed, progress, write
+from benchmarks.measured import Measured, Table, hand_over, progress
 from benchmarks.processes import GATEHOUSE, ran
 from service.app import App
 from service.domain.facts import Float32s
@@ -129,9 +129,7 @@ def main() -> int:
             Table("Processor time of a row", head, tuple(costs)),
         )
     )
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

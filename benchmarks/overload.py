@@ -18,7 +18,7 @@ from pathlib import Path
 
 from benchmarks.asking import Asked, at_rate, closed_loop
 from benchmarks.databases import own_postgres
-from benchmarks.measured import Bound, Measured, Row, Table, percentile, printed, progress, write
+from benchmarks.measured import Bound, Measured, Row, Table, hand_over, percentile, progress
 from benchmarks.processes import SERVE, server
 from benchmarks.scoring import KNOWN, METHOD, NUMBERS, mixed, prepared
 
@@ -129,9 +129,7 @@ def main() -> int:
     if options.postgresql or options.full:
         with own_postgres() as (home, url):
             found += curve("PostgreSQL", prepared(home, url, options.accounts), options)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

@@ -26,7 +26,7 @@ import lightgbm
 import numpy as np
 
 from benchmarks.clients import Load, closed_loop, over_grpc
-from benchmarks.measured import ROUNDS, Bound, Check, Measured, Row, Table, printed, progress, rounds, write
+from benchmarks.measured import ROUNDS, Bound, Check, Measured, Row, Table, hand_over, progress, rounds
 from benchmarks.model_servers import FASTAPI, POOLED, UNPOOLED, Run, model_servers, python_of_peers
 from benchmarks.processes import SERVE, server, spent
 from benchmarks.reference_model import LEAVES, TREES, drawn, starter_model, write_reference
@@ -187,9 +187,7 @@ def main() -> int:
     if options.full:
         options.rounds, options.seconds = max(options.rounds, 9), max(options.seconds, 8.0)
     found = measure(options)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

@@ -25,7 +25,7 @@ from typing import Any
 
 from gatehouse.risk.v1 import scoring_pb2 as pb
 
-from benchmarks.measured import Measured, Table, printed, write
+from benchmarks.measured import Measured, Table, hand_over
 from benchmarks.scoring import prepared, request
 from service.app import App
 from service.domain.records import Assessment
@@ -166,9 +166,7 @@ def main() -> int:
             for kind, by_size in by_kind.items()
         )
     )
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

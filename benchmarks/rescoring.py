@@ -32,7 +32,7 @@ import lightgbm
 import numpy as np
 
 from benchmarks.grown import grow
-from benchmarks.measured import Bound, Check, Measured, Row, Table, printed, progress, write
+from benchmarks.measured import Bound, Check, Measured, Row, Table, hand_over, progress
 from benchmarks.processes import GATEHOUSE, ran
 from benchmarks.reference_model import LEAVES, TREES, starter_model, write_reference
 from service.app import App
@@ -75,9 +75,7 @@ def main() -> int:
         folder = options.folder or Path(temporary)
         sizes = tuple(options.accounts or (FULL if options.full else QUICK))
         found = measured(folder, sizes, options.model, options.rounds)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

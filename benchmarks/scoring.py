@@ -37,7 +37,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks.asking import TIMEOUT_S, at_rate, closed_loop
 from benchmarks.databases import own_postgres
-from benchmarks.measured import Bound, Measured, Row, Table, percentile, printed, rounds, write
+from benchmarks.measured import Bound, Measured, Row, Table, hand_over, percentile, rounds
 from benchmarks.processes import SERVE, Server, server
 
 ACCOUNTS = 20_000
@@ -364,9 +364,7 @@ def main() -> int:
     if options.only != "sqlite":
         with own_postgres() as (home, url):
             found += measured("PostgreSQL", "cd", prepared(home, url, options.accounts), options)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import psutil
 from gatehouse.risk.v1 import scoring_pb2 as pb
 
-from benchmarks.measured import Bound, Measured, Row, Table, printed, progress, write
+from benchmarks.measured import Bound, Measured, Row, Table, hand_over, progress
 from benchmarks.processes import SERVE, server
 from benchmarks.scoring import KNOWN, prepared
 from benchmarks.stream import UNARY_MOST, Messages, stream, unary
@@ -108,9 +108,7 @@ def main() -> int:
         with server(*SERVE, environment=environment):
             progress("the model is there")  # a first start may have to train it
         found = measured(environment, accounts, options.rounds, 100_000 if options.full else 20_000)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

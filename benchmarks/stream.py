@@ -29,7 +29,7 @@ import psutil
 from gatehouse.risk.v1 import scoring_pb2 as pb
 
 from benchmarks.clients import closed_loop, over_grpc
-from benchmarks.measured import Bound, Measured, Row, Table, printed, progress, rounds, write
+from benchmarks.measured import Bound, Measured, Row, Table, hand_over, progress, rounds
 from benchmarks.processes import SERVE, Server, server
 from benchmarks.scoring import KNOWN, prepared, request
 
@@ -239,9 +239,7 @@ def main() -> int:
         environment = prepared(home, f"sqlite:///{home / 'g.db'}", options.accounts)
         with server(*SERVE, environment=environment) as ours, server("-m", "benchmarks.stream", "--echo") as bare:
             found = measured(ours, bare, options)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 

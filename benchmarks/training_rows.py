@@ -30,7 +30,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.measured import Bound, Check, Measured, Row, Table, printed, rounds, seconds, write
+from benchmarks.measured import Bound, Check, Measured, Row, Table, hand_over, rounds, seconds
 from benchmarks.processes import GATEHOUSE, ran
 from service.app import App
 from service.domain.facts import Int64s
@@ -204,9 +204,7 @@ def main() -> int:
             compared, differ = sides.differences()
             took = rounds(options.rounds, **{name: partial(sides.timed, name) for name in sides.processors})
     found = _told(sides, world, took, compared, differ)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 1 if differ else 0
 
 

@@ -34,7 +34,7 @@ from typing import Any
 import grpc
 import psutil
 
-from benchmarks.measured import Bound, Measured, Row, Table, percentile, printed, progress, rounds, write
+from benchmarks.measured import Bound, Measured, Row, Table, hand_over, percentile, progress, rounds
 from benchmarks.processes import SERVE, Server, server
 from benchmarks.scoring import KNOWN, METHOD, prepared, request
 
@@ -277,9 +277,7 @@ def main() -> int:
             home = Path(name)
             url = f"sqlite:///{home / 'gatehouse.db'}"
             found += compared("SQLite", prepared(home, url, accounts), list, options)
-    print(printed(found))
-    if options.out is not None:
-        write(options.out, found)
+    hand_over(found, options.out)
     return 0
 
 
