@@ -102,7 +102,7 @@ def _fill(connection: sa.Connection) -> None:
         connection.execute(table.insert(), [dict(zip(held["columns"], row, strict=True)) for row in rows])
     if connection.dialect.name == "postgresql":  # numbers that the database deals out go on behind the old ones
         for table, column in (("audit", "number"), ("campaign_events", "number"), ("detect_runs", "run")):
-            greatest = f"(SELECT max({column}) FROM {table})"  # noqa: S608
+            greatest = f"(SELECT max({column}) FROM {table})"
             connection.exec_driver_sql(f"SELECT setval(pg_get_serial_sequence('{table}', '{column}'), {greatest})")
 
 
