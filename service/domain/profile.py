@@ -105,6 +105,7 @@ PROFILE: tuple[ProfileFact, ...] = (
     ProfileFact("country", "The account's country", "category"),
     ProfileFact("plan", "Small hash of the plan's name", "category"),
     ProfileFact("signup_source", "Small hash of where the signup came from", "category"),
+    ProfileFact("ip_asn", "AS number of the network that announces the address", "category"),
 )
 
 PROFILE_INDEX: dict[str, int] = {fact.name: index for index, fact in enumerate(PROFILE)}

@@ -32,6 +32,7 @@ _OF_KIND = {
     "ip": "network",
     "ip_net": "network",
     "net_hour": "network",
+    "asn_hour": "network",
     "full_name": "name",
     "card": "payment",
     "card_bin": "payment",

@@ -57,10 +57,11 @@ class AddressFacts(NamedTuple):
     hosted: float
     anonymous: float
     network_size: float
+    asn: float
     country: str | None  # None: no table knows
 
 
-NO_ADDRESS = AddressFacts(nan, nan, nan, nan, nan, None)
+NO_ADDRESS = AddressFacts(nan, nan, nan, nan, nan, nan, None)
 
 
 def address_facts(addresses: Sequence[ParsedAddress], tables: AddressTables) -> list[AddressFacts]:
@@ -68,20 +69,21 @@ def address_facts(addresses: Sequence[ParsedAddress], tables: AddressTables) -> 
     texts = [canonical(address) for address in addresses]
     found = tables.look_up(addresses, texts)
     facts = []
-    for address, text, country, kind, hosts, size in zip(
+    for address, text, country, kind, hosts, size, asn in zip(
         addresses,
         texts,
         tables.countries(texts),
         found.kind.tolist(),
         found.hosted.tolist(),
         found.network_size.tolist(),
+        found.asn.tolist(),
         strict=True,
     ):
         if _public(address, text):
             anonymous = float(kind in _ANONYMOUS)
-            facts.append(AddressFacts(float(address.version), float(kind), float(hosts), anonymous, size, country))
+            facts.append(AddressFacts(float(address.version), float(kind), float(hosts), anonymous, size, asn, country))
         else:
-            facts.append(AddressFacts(float(address.version), float(NOT_PUBLIC), 0.0, 0.0, nan, None))
+            facts.append(AddressFacts(float(address.version), float(NOT_PUBLIC), 0.0, 0.0, nan, nan, None))
     return facts
 
 

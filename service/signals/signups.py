@@ -204,6 +204,7 @@ class SignupDoor:
                     float(country_number(country)) if country else nan,
                     values.plans[plan],
                     values.sources[source],
+                    address.asn,
                 ]
             )
         return out

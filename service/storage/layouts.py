@@ -62,13 +62,21 @@ def profiles(layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Field
     for each, rows in _by_layout(layout):
         there = of[each]
         table = np.frombuffer(b"".join([packed[i] for i in rows]), "<f4").reshape(len(rows), len(there))
-        for place, (name, _) in enumerate(PROFILE_FIELDS) if there != PROFILE_FIELDS else ():
-            old = next((i for i, field in enumerate(there) if field[0] == name), None)
-            if old is not None:
-                out[rows, place] = table[:, old]
         if there == PROFILE_FIELDS:
             out[rows] = table
+        else:
+            ours, theirs = _common(there)
+            out[rows[:, None], ours] = table[:, theirs]
     return out
+
+
+@lru_cache(maxsize=64)
+def _common(there: Fields) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where the facts that this code and an older layout share stand in either; looked up once, not at each read."""
+    place = {name: i for i, (name, _) in enumerate(there)}
+    both = [(ours, place[name]) for ours, (name, _) in enumerate(PROFILE_FIELDS) if name in place]
+    found = np.array(both, np.intp).reshape(-1, 2)
+    return found[:, 0].copy(), found[:, 1].copy()
 
 
 def payment_values(layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]) -> Int64s:

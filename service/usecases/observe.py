@@ -22,7 +22,7 @@ from service.domain.profile import PROFILE_INDEX
 from service.domain.time import DAY
 from service.keys.kinds import KIND_BY_CODE
 from service.linking.accounts import Accounts
-from service.linking.derived import Shown, Signups, as_rows, derived_rows
+from service.linking.derived import NO_ASN, Shown, Signups, as_rows, derived_rows
 from service.linking.habits import Exchanges, HabitCounts, Keys
 from service.linking.sightings import Bools, Rows, Sightings, runs, sightings
 from service.linking.spoken import Said, Spoken
@@ -120,6 +120,7 @@ class Observer:
         self._looks += 1
         account, created, learned, profile = self.facts.signup_rows(as_of)
         place = _places(account, self._account)
+        asn = np.nan_to_num(profile[:, PROFILE_INDEX["ip_asn"]], nan=NO_ASN).astype(np.int64)
         return Observed(
             accounts=Accounts(
                 account=account,
@@ -130,7 +131,7 @@ class Observer:
                 as_of=as_of,
             ),
             profile=profile,
-            seen=self._sightings(len(account), place, Signups(created, learned), as_of),
+            seen=self._sightings(len(account), place, Signups(created, learned, asn), as_of),
             usage=Usage(self._log, place),
         )
 

@@ -22,6 +22,7 @@ from service.domain.time import DAY, SECOND, micros
 HERE = Path(__file__).parent
 OLD = 365 * DAY
 _UNKNOWN_ASN = 0
+_LARGEST_ASN = 2**24  # facts are float32, exact so far; of numbers in public use the largest is a fortieth of it
 
 # Packages that carry data of their own; the two with a date in their version are as old as that.
 _PACKAGES = (
@@ -56,6 +57,7 @@ class Located:
     kind: NDArray[np.int64]  # 0 in no list, 1 data centre, 2 CDN, 3 VPN, 4 Tor exit, 5 declared crawler
     hosted: NDArray[np.bool_]  # kind 1 to 4, or in a network that hosts servers
     network_size: NDArray[np.float32]  # log2(1 + IPv4 addresses of its network); NaN: not known, or it has IPv6 alone
+    asn: NDArray[np.float32]  # number of the autonomous system that announces it; NaN: no table knows, or private use
 
 
 class AddressTables:
@@ -92,7 +94,10 @@ class AddressTables:
         hosts = known & self._networks["hosting"][place]
         log2 = self._networks["log2_addresses"][place]
         size = np.where(known & (log2 > 0), log2, np.nan).astype(np.float32)
-        return Located(kind, hosts | ((kind >= 1) & (kind <= 4)), size)
+        public = (asn != _UNKNOWN_ASN) & (asn <= _LARGEST_ASN)
+        return Located(
+            kind, hosts | ((kind >= 1) & (kind <= 4)), size, np.where(public, asn, np.nan).astype(np.float32)
+        )
 
     def _kinds(self, width: int, numbers: list[int]) -> NDArray[np.int64]:
         table = self._origin[width]

@@ -19,10 +19,12 @@ from service.keys.kinds import KIND_BY_CODE, LinkKind
 from service.linking.derived import (
     DERIVED,
     KEYS,
+    NO_ASN,
     NO_SIGNUP,
     Shown,
     Signups,
     as_rows,
+    asn_hour,
     card_bin_week,
     derived_rows,
     mail_domain_new,
@@ -88,11 +90,28 @@ def test_one_account_with_a_wrong_clock_does_not_make_the_data_old() -> None:
 
 
 def test_only_the_network_of_the_signup_counts_and_only_in_its_hour() -> None:
-    signups = Signups(np.array([MONDAY, MONDAY + HOUR - 1, MONDAY + HOUR]), np.array([MONDAY + 2 * HOUR] * 3))
+    created = ints([MONDAY, MONDAY + HOUR - 1, MONDAY + HOUR])
+    signups = Signups(created, ints([MONDAY + 2 * HOUR] * 3), ints([NO_ASN] * 3))
     at = [MONDAY + 2 * HOUR] * 3
     accounts, keys = net_hour(shown("ip_net", [0, 1, 2, 0], [5, 5, 5, 6], [*at, MONDAY + 3 * HOUR]), signups)
     assert accounts.tolist() == [0, 1, 2]
     assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_script_that_takes_each_address_from_another_network_of_one_provider_shares_the_providers_hour() -> None:
+    nets = shown("ip_net", [0, 1, 2, 3], [5, 6, 7, 8])
+    signups = signed([MONDAY, MONDAY + HOUR - 1, MONDAY + HOUR, MONDAY], asn=[24940, 24940, 24940, 3320])
+    _, apart = net_hour(nets, signups)
+    accounts, keys = asn_hour(nets, signups)
+    assert len({*apart.tolist()}) == 4
+    assert accounts.tolist() == [0, 1, 2, 3]
+    assert keys[0] == keys[1]
+    assert len({*keys.tolist()}) == 3
+
+
+def test_who_has_no_known_provider_or_has_not_signed_up_has_no_providers_hour() -> None:
+    accounts, _ = asn_hour(shown("ip_net", [], []), signed([MONDAY, MONDAY, NO_SIGNUP], asn=[NO_ASN, 3320, 3320]))
+    assert accounts.tolist() == [1]
 
 
 @pytest.mark.parametrize("source", [source for source in SOURCES if source != "card_bin"])
@@ -111,10 +130,10 @@ def test_no_links_are_no_keys() -> None:
 def test_one_stored_key_gives_another_key_for_each_kind() -> None:
     parts = [shown(source, [0], [5], [MONDAY + 30 * DAY]) for source in SOURCES]
     links = Shown(*(np.concatenate([getattr(part, name) for part in parts]) for name in Shown.__slots__))
-    found = derived_rows(links, signed([MONDAY + 30 * DAY, MONDAY]))
+    found = derived_rows(links, signed([MONDAY + 30 * DAY, MONDAY], asn=[5, NO_ASN]))
     rows = as_rows(found, tuple(found))
-    assert rows.kind.tolist() == [0, 1, 2, 3]
-    assert len({5, *rows.key.tolist()}) == 5
+    assert rows.kind.tolist() == [0, 1, 2, 3, 4]
+    assert len({5, *rows.key.tolist()}) == 6
 
 
 @given(worlds, st.randoms())
@@ -144,9 +163,9 @@ def shown(kind: str, accounts: Sequence[int], keys: Sequence[int], learned: Sequ
     return Shown(ints(accounts), ints(keys), np.full(len(accounts), code32(kind), np.int32), ints(at))
 
 
-def signed(created: Sequence[int]) -> Signups:
-    """Signups that were learned when they happened."""
-    return Signups(ints(created), ints(created))
+def signed(created: Sequence[int], asn: Sequence[int] = ()) -> Signups:
+    """Signups that were learned when they happened; ``asn`` empty: from nobody knows where."""
+    return Signups(ints(created), ints(created), ints(asn or [NO_ASN] * len(created)))
 
 
 def ints(values: Sequence[int]) -> Int64s:

@@ -84,9 +84,17 @@ def test_one_look_up_of_many_addresses_equals_many_of_one(tables: AddressTables)
         assert alone.kind[0] == together.kind[place]
         assert alone.hosted[0] == together.hosted[place]
         np.testing.assert_array_equal(alone.network_size[0], together.network_size[place])
+        np.testing.assert_array_equal(alone.asn[0], together.asn[place])
 
 
 def test_the_size_of_a_network_tells_a_large_provider_from_a_small_one(told: Told) -> None:
     large, small = told(ip="217.80.1.1")["ip_network_size"], told(ip="185.220.101.1")["ip_network_size"]
     assert large > 20
     assert small < 12
+
+
+def test_the_door_leaves_the_number_of_the_network_that_announces_an_address(told: Told) -> None:
+    assert told(ip="217.80.1.1")["ip_asn"] == told(ip="217.80.77.1")["ip_asn"] == 3320
+    assert told(ip="81.2.69.160")["ip_asn"] != 3320
+    assert isnan(told(ip="10.0.0.1")["ip_asn"])
+    assert isnan(told()["ip_asn"])

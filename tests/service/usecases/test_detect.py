@@ -22,7 +22,7 @@ from service.domain.detection import DetectionOutcome
 from service.domain.enums import Verdict
 from service.domain.errors import DetectionRunning
 from service.domain.facts import LinkFacts, SignupFacts, UsageFacts
-from service.domain.profile import PROFILE
+from service.domain.profile import PROFILE, PROFILE_INDEX
 from service.domain.raw import Label
 from service.domain.time import DAY, HOUR, MINUTE, SECOND, rfc3339
 from service.linking import habits
@@ -145,6 +145,23 @@ def test_campaigns_are_found_whole_apart_and_without_strangers(world: Store) -> 
         assert members <= set(ring)
         assert len(members) >= 0.9 * len(ring)
     assert all(members <= {name for ring in RINGS for name in ring} for _, members in campaigns(world).values())
+
+
+def test_who_came_through_one_provider_in_one_hour_shows_that_but_not_who_was_stored_before_it_was_kept(
+    store: Store,
+) -> None:
+    some = signups(["one", "two", "later", "old"], [START, START + MINUTE, START + HOUR, START])
+    some.profile[:3, PROFILE_INDEX["ip_asn"]] = 24940
+    with store.bulk() as file:
+        file.signups(some)
+    observed = Detect(store, JUDGE).observed(T)
+    seen = observed.seen
+    assert [seen.kinds[kind] for kind in seen.kind] == ["asn_hour"]
+    named = dict(
+        zip(observed.accounts.account.tolist(), seen.shown[seen.kinds.index("asn_hour")].tolist(), strict=True)
+    )
+    assert [named[hash64(name)] for name in ("one", "two", "later", "old")] == [1, 1, 1, 0]
+    assert {observed.accounts.account[place] for place in seen.account} == {hash64("one"), hash64("two")}
 
 
 def test_newcomers_are_joined_to_the_campaign_that_they_belong_to_which_keeps_its_id(world: Store) -> None:
