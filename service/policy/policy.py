@@ -100,17 +100,18 @@ def levels(policy: Policy, scores: Float64s, matrix: Float32s, features: Sequenc
 def decide(policy: Policy, scores: Float64s, matrix: Float32s, features: Sequence[str]) -> Decided:
     """Decisions for calibrated ``scores`` (n,) of the rows of ``matrix`` (n, len(features))."""
     held = _held(policy, matrix, features)
-    decisions = tuple(LEVELS[level] for level in _levels(policy, scores, held))
+    level = _levels(policy, scores, held)
+    decisions = tuple([LEVELS[each] for each in level.tolist()])
+    limits: list[str | None] = [None] * len(decisions)
+    for row in np.flatnonzero(level == SEVERITY[Decision.THROTTLE]).tolist():
+        limits[row] = _tier(policy, float(scores[row]))
     codes: list[tuple[str, ...]] = [()] * len(decisions)
     for rule, holds in held:
         for row in np.flatnonzero(holds).tolist():
             codes[row] = (*codes[row], rule.code)
     return Decided(
         decision=decisions,
-        limit=tuple(
-            _tier(policy, float(score)) if decision is Decision.THROTTLE else None
-            for decision, score in zip(decisions, scores, strict=True)
-        ),
+        limit=tuple(limits),
         rules=tuple(codes),
     )
 

@@ -155,8 +155,9 @@ def _words(said: Words) -> pa.Array:
 def _spoken(column: pa.ChunkedArray) -> Words:
     if column.null_count == len(column):
         return [None] * len(column)
-    said: Words = column.to_pylist()
-    return said
+    told = column.combine_chunks()
+    words = [*told.dictionary.to_pylist(), None]
+    return [words[place] for place in told.indices.fill_null(len(words) - 1).to_numpy().tolist()]
 
 
 def _link_lists(links: LinkColumns, rows: int) -> pa.Array:

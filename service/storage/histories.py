@@ -12,7 +12,9 @@ from sqlalchemy import Connection
 
 from service.domain.facts import Int32s
 from service.storage.belonging import AllCampaigns
+from service.storage.gathered import Rows, integers_of, packed_of
 from service.storage.keycounts import count_keys
+from service.storage.layouts import Packed
 from service.storage.listing import accounts as known_accounts
 from service.storage.memory import Memory
 from service.storage.reading import payment_history, signal_rows, signed_up
@@ -100,27 +102,22 @@ def _read(
     signals: bool,
 ) -> History:
     where, values = chunk.where, chunk.parameters
-    found = run(
-        connection,
-        f"SELECT account, created_at, learned_at, layout, profile FROM accounts WHERE {where} AND erased_at IS NULL",
-        **values,
-    )
-    paid = run(connection, f"SELECT account, learned_at, layout, facts FROM payments WHERE {where}", **values)
+    known = Rows("accounts", f"{where} AND erased_at IS NULL", values)
+    (who, created, signed), profiles = packed_of(connection, known, ("account", "created_at", "learned_at"), "profile")
+    paying = Rows("payments", where, values)
+    (payer, paid), payments = packed_of(connection, paying, ("account", "learned_at"), "facts")
+    user, weeks = _weeks(connection, Rows("usage_tiles", where, values, "account, last_hour"))
     told_by = f"SELECT account, name, happened_at, learned_at, value FROM signals WHERE {where}"
     said = signal_rows(run(connection, told_by, **values) if signals else [])
-    # in order of time, as a bulk import leaves them in several parts: what is in order need not be sorted by tile
-    weeks = f"SELECT account, layout, tiles FROM usage_tiles WHERE {where} ORDER BY account, last_hour"
-    used = run(connection, weeks, **values)
-    of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
-    usage, payments = merged(used, of), payment_history(paid, of)
+    of = memory.layouts_for(connection, profiles.used() | payments.used() | weeks.used())
     own = links.own(chunk)
     keys = _distinct(own.key)
     sharing, marked = links.on(keys, spans)
     told = np.isin(spans.account, marked.account) | chunk.has(spans.account)
     return History(
-        **signed_up(chunk.accounts, found, of),
-        usage=_of(usage, chunk),
-        payments=_of(payments, chunk),
+        **signed_up(chunk.accounts, who, created, signed, profiles, of),
+        usage=_of(merged(user, weeks, of), chunk),
+        payments=_of(payment_history(payer, paid, payments, of), chunk),
         signals=SignalRows(*_rows(said, chunk)),
         own=own,
         sharing=sharing,
@@ -128,6 +125,16 @@ def _read(
         spans=VerdictSpans(spans.account[told], spans.verdict[told], spans.start[told], spans.end[told]),
         campaigns=campaigns.of(chunk.accounts, keys),
     )
+
+
+def _weeks(connection: Connection, rows: Rows) -> tuple[Int64s, Packed]:
+    """Packed tiles in order of time, and their accounts.
+
+    A bulk import leaves a week in several parts; what is in order need not be sorted by tile.
+    """
+    (account, hour), packed = packed_of(connection, rows, ("account", "last_hour"), "tiles")
+    by = np.lexsort((hour, account))
+    return account[by], packed.take(by)
 
 
 def _distinct(values: Int64s) -> Int64s:
@@ -205,13 +212,14 @@ def _ranges(ascending: Int64s, values: Int64s) -> Int64s:
 
 
 def _own(connection: Connection, chunk: _Chunk) -> OwnLinks:
-    sql = (  # in the order of an index, and in the one that the fold would else bring them into
-        f"SELECT account, kind, key, learned_at FROM links WHERE {chunk.where} "
-        "ORDER BY account, kind, learned_at DESC, key"
-    )
-    account, kind, key, learned = integers(connection, sql, 4, **chunk.parameters).T
+    # in the order of an index, and in the one that the fold would else bring them into
+    order = "account, kind, learned_at DESC, key"
+    rows = Rows("links", chunk.where, chunk.parameters, order, index="links_by_kind")
+    account, kind, key, learned = integers_of(connection, rows, ("account", "kind", "key", "learned_at"))
     mine = chunk.has(account)
-    return OwnLinks(account[mine], kind[mine].astype(np.int32), key[mine], learned[mine])
+    if not mine.all():
+        account, kind, key, learned = account[mine], kind[mine], key[mine], learned[mine]
+    return OwnLinks(account, kind.astype(np.int32), key, learned)
 
 
 class _Counted:

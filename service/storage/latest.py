@@ -13,6 +13,7 @@ from service.domain.blocks import DECISIONS, NONE, PLACES, Int8s, job_assessment
 from service.domain.enums import Decision
 from service.domain.facts import Float64s, Int64s
 from service.storage.blocks import Held, within
+from service.storage.gathered import Rows, integers_of
 from service.storage.listing import RANGE, dense, ends
 from service.storage.sql import run
 from service.storage.wide import integers
@@ -144,10 +145,9 @@ def _from_blocks(connection: Connection, last: _Last, before: int, *, many: bool
 
 def _learned(connection: Connection, account: Int64s, *, many: bool) -> Int64s:
     """When each signup was learned: nobody was assessed before. _NEVER: not known, so at any time."""
-    which = RANGE if many else "account IN @accounts"
-    of = ends(account) if many else {"accounts": account}
-    rows = integers(connection, f"SELECT account, learned_at FROM accounts WHERE {which} ORDER BY account", 2, **of)
-    place = np.searchsorted(rows[:, 0], account)
-    place[place == len(rows)] = 0
-    known = rows[place, 0] == account if len(rows) else np.zeros(len(account), np.bool_)
-    return np.where(known, rows[place, 1], _NEVER) if len(rows) else np.full(len(account), _NEVER)
+    which, of = (RANGE, ends(account)) if many else ("account IN @accounts", {"accounts": account})
+    there, learned = integers_of(connection, Rows("accounts", which, of, "account"), ("account", "learned_at"))
+    place = np.searchsorted(there, account)
+    place[place == len(there)] = 0
+    known = there[place] == account if len(there) else np.zeros(len(account), np.bool_)
+    return np.where(known, learned[place], _NEVER) if len(there) else np.full(len(account), _NEVER)

@@ -7,7 +7,8 @@ means nothing: NaN in a profile, the neutral element of its merge in a tile.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -56,12 +57,59 @@ def declare(connection: Connection) -> None:
     insert(connection, layouts, rows, "ON CONFLICT DO NOTHING")
 
 
-def profiles(layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]) -> NDArray[np.float32]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Packed:
+    """A packed column of n rows, its values one after another."""
+
+    layout: Int64s  # (n,)
+    size: Int64s  # (n,) bytes of each
+    joined: bytes
+
+    @classmethod
+    def of(cls, layout: Sequence[int], values: Sequence[bytes]) -> Packed:
+        """From rows; their values need not be of one layout."""
+        return cls(np.array(layout, np.int64), np.array([len(value) for value in values], np.int64), b"".join(values))
+
+    def __len__(self) -> int:
+        return len(self.layout)
+
+    def used(self) -> set[int]:
+        """Its layouts."""
+        return set(_distinct(self.layout).tolist())
+
+    def take(self, rows: NDArray[np.intp]) -> Packed:
+        """These rows, in this order."""
+        if len(rows) == len(self.layout) and (rows[1:] > rows[:-1]).all():
+            return self
+        return Packed(self.layout[rows], self.size[rows], self._joined(rows))
+
+    def _joined(self, rows: NDArray[np.intp]) -> bytes:
+        end = np.cumsum(self.size)[rows]
+        bounds = zip((end - self.size[rows]).tolist(), end.tolist(), strict=True)
+        return b"".join([self.joined[low:high] for low, high in bounds])
+
+    def by_layout(self) -> Iterator[tuple[int, NDArray[np.intp], bytes]]:
+        """Of each layout its rows, ascending, and their values joined."""
+        distinct = _distinct(self.layout)
+        if len(distinct) == 1:
+            yield int(distinct[0]), np.arange(len(self.layout)), self.joined
+            return
+        for each in distinct.tolist():
+            rows = np.flatnonzero(self.layout == each)
+            yield each, rows, self._joined(rows)
+
+
+def _distinct(layout: Int64s) -> Int64s:
+    """Ascending; nearly always it is one."""
+    return layout[:1] if len(layout) and (layout == layout[0]).all() else np.unique(layout)
+
+
+def profiles(packed: Packed, of: dict[int, Fields]) -> NDArray[np.float32]:
     """Profiles in this code's order, shape (n, facts)."""
     out = np.full((len(packed), len(PROFILE_FIELDS)), np.nan, np.float32)
-    for each, rows in _by_layout(layout):
+    for each, rows, joined in packed.by_layout():
         there = of[each]
-        table = np.frombuffer(b"".join([packed[i] for i in rows]), "<f4").reshape(len(rows), len(there))
+        table = np.frombuffer(joined, "<f4").reshape(len(rows), len(there))
         if there == PROFILE_FIELDS:
             out[rows] = table
         else:
@@ -79,40 +127,33 @@ def _common(there: Fields) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     return found[:, 0].copy(), found[:, 1].copy()
 
 
-def payment_values(layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]) -> Int64s:
+def payment_values(packed: Packed, of: dict[int, Fields]) -> Int64s:
     """Payment facts in this code's order, shape (n, columns)."""
-    return _values(PAYMENT_COLUMNS, layout, packed, of)
+    return _values(PAYMENT_COLUMNS, packed, of)
 
 
-def _values(
-    columns: Sequence[TileColumn], layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]
-) -> Int64s:
+def _values(columns: Sequence[TileColumn], packed: Packed, of: dict[int, Fields]) -> Int64s:
     out = np.empty((len(packed), len(columns)), np.int64)
-    for each, rows in _by_layout(layout):
-        records = np.frombuffer(b"".join([packed[i] for i in rows]), np.dtype(list(of[each])))
+    for each, rows, joined in packed.by_layout():
+        records = np.frombuffer(joined, np.dtype(list(of[each])))
         for i, column in enumerate(columns):
             there = column.name in (records.dtype.names or ())
             out[rows, i] = records[column.name] if there else _NEUTRAL[column.merge]
     return out
 
 
-def usage_records(
-    account: Sequence[int], layout: Sequence[int], packed: Sequence[bytes], of: dict[int, Fields]
-) -> tuple[Int64s, NDArray[np.void]]:
-    """Packed tiles as (account of each record, records in this code's layout)."""
+def usage_records(account: Int64s, packed: Packed, of: dict[int, Fields]) -> tuple[Int64s, NDArray[np.void]]:
+    """Packed tiles as (account of each record, records in this code's layout), in the order of the rows of a layout."""
     who: list[Int64s] = []
     parts: list[NDArray[np.void]] = []
-    owners = np.array(account, np.int64)
-    for each, rows in _by_layout(layout):
+    for each, rows, joined in packed.by_layout():
         dtype = np.dtype(list(of[each]))
-        chosen = [packed[i] for i in rows]
-        counts = np.array([len(blob) for blob in chosen], np.int64) // dtype.itemsize
-        records = np.frombuffer(b"".join(chosen), dtype)
-        who.append(np.repeat(owners[rows], counts))
+        records = np.frombuffer(joined, dtype)
+        who.append(np.repeat(account[rows], packed.size[rows] // dtype.itemsize))
         parts.append(records if dtype == USAGE_DTYPE else _converted(records))
     if not parts:
         return np.empty(0, np.int64), np.empty(0, USAGE_DTYPE)
-    return np.concatenate(who), np.concatenate(parts)
+    return (who[0], parts[0]) if len(parts) == 1 else (np.concatenate(who), np.concatenate(parts))
 
 
 def _converted(records: NDArray[np.void]) -> NDArray[np.void]:
@@ -125,8 +166,3 @@ def _converted(records: NDArray[np.void]) -> NDArray[np.void]:
             limits = np.iinfo(np.dtype(column.dtype))
             out[column.name] = np.clip(_NEUTRAL[column.merge], limits.min, limits.max)
     return out
-
-
-def _by_layout(layout: Sequence[int]) -> list[tuple[int, NDArray[np.intp]]]:
-    of = np.array(layout, np.int64)
-    return [(int(each), np.flatnonzero(of == each)) for each in np.unique(of)]

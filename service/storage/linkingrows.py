@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -19,6 +18,7 @@ from service.domain.detection import STATE_CODES, CampaignRows
 from service.domain.facts import Float32s, Int32s
 from service.domain.time import FUTURE_TOLERANCE
 from service.storage import layouts
+from service.storage.gathered import copied
 from service.storage.memory import Memory
 from service.storage.segments import SCHEMA, Segments
 from service.storage.sql import Int64s, Row, blocks, cursor_of, run
@@ -49,19 +49,10 @@ def _iterated(
 
 
 def _copied(connection: Connection, columns: Sequence[str], table: str, learned: tuple[int, int], only: str) -> Int64s:
-    """The same by PostgreSQL's binary copy: rows of eight-byte columns have one length, and numpy takes them as is."""
+    """The same by PostgreSQL's binary copy."""
     wide = ", ".join(f"{name}::bigint" for name in columns)
     query = f"SELECT {wide} FROM {table} WHERE learned_at > %s AND learned_at <= %s{only}"
-    query = f"COPY ({query}) TO STDOUT (FORMAT BINARY)"
-    with cursor_of(connection) as cursor, cursor.copy(query.encode(), learned) as copy:
-        data = b"".join(bytes(piece) for piece in copy)
-    begin = 19 + struct.unpack(">i", data[15:19])[0]  # a signature, flags, and an extension of that length
-    row = np.dtype([("count", ">i2"), *((f"{part}{i}", kind) for i in range(len(columns)) for part, kind in _FIELD)])
-    body = np.frombuffer(data, row, (len(data) - begin - 2) // row.itemsize, begin)
-    return np.stack([body[f"v{i}"].astype(np.int64) for i in range(len(columns))], axis=1)
-
-
-_FIELD = (("l", ">i4"), ("v", ">i8"))
+    return copied(connection, query, learned, len(columns))
 
 
 def signup_rows(connection: Connection, memory: Memory, as_of: int) -> tuple[Int64s, Int64s, Int64s, Float32s]:
@@ -75,7 +66,7 @@ def signup_rows(connection: Connection, memory: Memory, as_of: int) -> tuple[Int
     for rows in blocks(connection, sql, as_of=as_of):
         of = memory.layouts_for(connection, {row[3] for row in rows})
         numbers.append(np.array([row[:3] for row in rows], np.int64))
-        profiles.append(layouts.profiles([row[3] for row in rows], [row[4] for row in rows], of))
+        profiles.append(layouts.profiles(layouts.Packed.of([row[3] for row in rows], [row[4] for row in rows]), of))
     table = np.concatenate(numbers)
     return table[:, 0].copy(), table[:, 1].copy(), table[:, 2].copy(), np.concatenate(profiles)
 

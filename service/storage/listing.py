@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from sqlalchemy import Connection
 
 from service.domain.time import HOUR
+from service.storage.gathered import Rows, texts_of
 from service.storage.sql import Int64s, blocks, columns_of, run
+from service.storage.wide import integers
 
 NEVER = 2**62
 
@@ -33,7 +38,7 @@ def accounts(connection: Connection, after: int | None, limit: int) -> Int64s:
         else "SELECT account FROM accounts WHERE erased_at IS NULL ORDER BY account LIMIT :size"
     )
     parameters = {"size": limit} if after is None else {"size": limit, "after": after}
-    return columns_of(run(connection, sql, **parameters), 1)[0]
+    return integers(connection, sql, 1, **parameters)[:, 0]
 
 
 def verdicts(connection: Connection, as_of: int) -> tuple[Int64s, Int64s]:
@@ -55,17 +60,25 @@ def count_accounts(connection: Connection) -> int:
 
 def account_ids(connection: Connection, asked: Int64s) -> list[str]:
     """See ``Store.account_ids``."""
-    sql = "SELECT account, account_id FROM accounts WHERE account IN @accounts"
-    names: dict[int, str] = {}
     distinct = np.unique(asked)
-    if len(distinct) and dense(connection, distinct):
-        sql = f"SELECT account, account_id FROM accounts WHERE {RANGE} ORDER BY account"
-        names = dict(run(connection, sql, **ends(distinct)))
-        same = len(names) == len(asked) and np.array_equal(np.fromiter(names, np.int64, len(names)), asked)
-        return list(names.values()) if same else [names.get(account, "") for account in asked.tolist()]
-    for i in range(0, len(distinct), 100_000):
-        names.update((row[0], row[1]) for row in run(connection, sql, accounts=distinct[i : i + 100_000]))
+    if not len(distinct):
+        return []
+    names: dict[int, str] = {}
+    for where, parameters in _parts(connection, distinct):
+        account, ids = texts_of(connection, Rows("accounts", where, parameters, "account"), "account", "account_id")
+        if np.array_equal(account, asked):
+            return ids
+        names.update(zip(account.tolist(), ids, strict=True))
     return [names.get(account, "") for account in asked.tolist()]
+
+
+def _parts(connection: Connection, distinct: Int64s) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Conditions that together find these accounts, ascending; at least one."""
+    if dense(connection, distinct):
+        yield RANGE, dict(ends(distinct))
+        return
+    for i in range(0, len(distinct), 100_000):
+        yield "account IN @accounts", {"accounts": distinct[i : i + 100_000]}
 
 
 RANGE = "account BETWEEN :low AND :high"

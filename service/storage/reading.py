@@ -25,9 +25,10 @@ from service.storage.belonging import (
     campaign_facts,
     postgres_keys,
 )
+from service.storage.layouts import Packed
 from service.storage.memory import Memory
 from service.storage.sql import Int64s, Row, Runs, columns_of, cursor_of, encoded, rendered, run
-from service.storage.usagerows import merged
+from service.storage.usagerows import merged_rows
 from service.tiles.fold import WINDOWS
 from service.tiles.history import (
     FRAUD,
@@ -169,15 +170,19 @@ def history(
     read = _read_postgres if connection.dialect.name == "postgresql" else _read_sqlite
     found, paid, said, used, spans, own, sharing, marked, members, held = read(connection, parameters)
     of = memory.layouts_for(connection, {r[3] for r in found} | {r[2] for r in paid} | {r[1] for r in used})
-    usage = merged(used, of)
+    account, created, learned = columns_of([row[:3] for row in found], 3)
+    payer, paid_at = columns_of([row[:2] for row in paid], 2)
+    profiles = Packed.of([row[3] for row in found], [row[4] for row in found])
+    facts = Packed.of([row[2] for row in paid], [row[3] for row in paid])
+    usage = merged_rows(used, of)
     open_hours = usage.time > closed
     if open_hours.any():
         usage = Tiles(usage.account[~open_hours], usage.time[~open_hours], usage.values[~open_hours])
     by = np.argsort(sharing[:, 0])
     return History(
-        **signed_up(who, found, of),
+        **signed_up(who, account, created, learned, profiles, of),
         usage=usage,
-        payments=payment_history(paid, of),
+        payments=payment_history(payer, paid_at, facts, of),
         signals=signal_rows(said),
         own=OwnLinks(own[:, 0], own[:, 1].astype(np.int32), own[:, 2], own[:, 3]),
         sharing=KeyCounts(sharing[by, 0], sharing[by, 1 : 1 + len(WINDOWS)], as_of),
@@ -187,27 +192,26 @@ def history(
     )
 
 
-def signed_up(who: Int64s, found: Sequence[Row], of: dict[int, layouts.Fields]) -> dict[str, Any]:
-    """What a history says of its accounts, from rows (account, created_at, learned_at, layout, profile)."""
-    rows = np.searchsorted(who, np.array([row[0] for row in found], np.int64))
+def signed_up(
+    who: Int64s, account: Int64s, created_at: Int64s, learned_at: Int64s, profile: Packed, of: dict[int, layouts.Fields]
+) -> dict[str, Any]:
+    """What a history says of its accounts ``who``, from the columns of those that have signed up."""
+    rows = np.searchsorted(who, account)
     known = np.zeros(len(who), bool)
     created, learned = np.zeros(len(who), np.int64), np.zeros(len(who), np.int64)
-    profile = np.full((len(who), len(layouts.PROFILE_FIELDS)), np.nan, np.float32)
+    profiles = np.full((len(who), len(layouts.PROFILE_FIELDS)), np.nan, np.float32)
     if len(rows):
         known[rows] = True
-        created[rows], learned[rows] = [row[1] for row in found], [row[2] for row in found]
-        profile[rows] = layouts.profiles([row[3] for row in found], [row[4] for row in found], of)
-    return {"account": who, "known": known, "created_at": created, "learned_at": learned, "profile": profile}
+        created[rows], learned[rows] = created_at, learned_at
+        profiles[rows] = layouts.profiles(profile, of)
+    return {"account": who, "known": known, "created_at": created, "learned_at": learned, "profile": profiles}
 
 
-def payment_history(paid: Sequence[Row], of: dict[int, layouts.Fields]) -> Tiles:
-    """Payment tiles of rows (account, learned_at, layout, facts)."""
-    if not paid:
+def payment_history(account: Int64s, learned: Int64s, facts: Packed, of: dict[int, layouts.Fields]) -> Tiles:
+    """Payment tiles."""
+    if not len(account):
         return Tiles.empty(PAYMENT_COLUMNS)
-    account, learned = columns_of([row[:2] for row in paid], 2)
-    return merge(
-        PAYMENT_COLUMNS, account, learned, layouts.payment_values([r[2] for r in paid], [r[3] for r in paid], of)
-    )
+    return merge(PAYMENT_COLUMNS, account, learned, layouts.payment_values(facts, of))
 
 
 def signal_rows(said: Sequence[Row]) -> SignalRows:

@@ -51,12 +51,17 @@ def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:
     insert(connection, usage_tiles, rows)
 
 
-def merged(rows: list[Row], of: dict[int, layouts.Fields]) -> Tiles:
-    """Tiles of rows (account, layout, packed tiles)."""
-    if not rows:
+def merged(account: Int64s, packed: layouts.Packed, of: dict[int, layouts.Fields]) -> Tiles:
+    """Tiles of rows: the account of each, shape (n,), and its packed tiles."""
+    if not len(account):
         return Tiles.empty(USAGE_COLUMNS)
-    account, records = layouts.usage_records([r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows], of)
-    return unpack(USAGE_COLUMNS, account, records)
+    return unpack(USAGE_COLUMNS, *layouts.usage_records(account, packed, of))
+
+
+def merged_rows(rows: list[Row], of: dict[int, layouts.Fields]) -> Tiles:
+    """Tiles of rows (account, layout, packed tiles)."""
+    account = np.array([row[0] for row in rows], np.int64)
+    return merged(account, layouts.Packed.of([row[1] for row in rows], [row[2] for row in rows]), of)
 
 
 def compact(connection: Connection, account: Int64s, first_week: int, memory: Memory) -> int:
@@ -81,6 +86,6 @@ def compact(connection: Connection, account: Int64s, first_week: int, memory: Me
         )
         if taken:
             of = memory.layouts_for(connection, {row[1] for row in taken})
-            tiles = merged([(who, row[1], row[2]) for row in taken], of)
+            tiles = merged_rows([(who, row[1], row[2]) for row in taken], of)
             insert_tiles(connection, tiles, -part_number(np.array([row[0] for row in taken], np.int64)))
     return len(crowded)

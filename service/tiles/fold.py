@@ -115,6 +115,7 @@ def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s]
     for window, at in reversed(start.items()):  # a window begins no earlier than the next longer one
         low = begin[window] = search(tiles.time, low, stop, at)
     values: dict[str, dict[Merge, Int64s]] = {window: {} for window in start}
+    some = {window: np.flatnonzero(low < stop) for window, low in begin.items()}  # most accounts rest in most windows
     for kind, group in plan.groups:
         rows = np.empty((len(tiles), len(group)), np.int64)
         for i, column in enumerate(group):
@@ -123,17 +124,18 @@ def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s]
             running = np.zeros((len(tiles) + 1, len(group)), np.int64)
             np.cumsum(rows, axis=0, out=running[1:])
             for window, low in begin.items():
-                values[window][kind] = running[stop] - running[low]
+                there = some[window]
+                values[window][kind] = out = np.zeros((len(account), len(group)), np.int64)
+                out[there] = running[stop[there]] - running[low[there]]
         else:
             for window, low in begin.items():
-                values[window][kind] = _reduce(kind, rows, low, stop)
+                values[window][kind] = _reduce(kind, rows, low, stop, some[window])
     return Folded(plan, values)
 
 
-def _reduce(kind: Merge, rows: Int64s, low: Int64s, stop: Int64s) -> Int64s:
+def _reduce(kind: Merge, rows: Int64s, low: Int64s, stop: Int64s, some: Int64s) -> Int64s:
     neutral = _NEUTRAL[kind]
     out = np.full((len(low), rows.shape[1]), neutral, np.int64)
-    some = np.flatnonzero(low < stop)
     if len(some):
         padded = np.concatenate([rows, np.full((1, rows.shape[1]), neutral, np.int64)])
         bounds = np.empty(2 * len(some), np.intp)

@@ -22,6 +22,19 @@ OWN_KEYS_CAP = 16  # of one kind, an account's latest keys are looked at
 FRAUD, LEGITIMATE = 1, 2
 
 
+def places_among(ascending: Int64s, values: Int64s) -> Int64s:
+    """Where each value is, or would be, among ``ascending``; shape (n,).
+
+    A hundred thousand in no order, which each miss the caches, are sorted first: that takes half the time.
+    """
+    if len(values) < 4_096:
+        return np.searchsorted(ascending, values)
+    by = np.argsort(values)
+    out = np.empty(len(values), np.int64)
+    out[by] = np.searchsorted(ascending, values[by])
+    return out
+
+
 @dataclass(frozen=True, slots=True)
 class OwnLinks:
     """Keys that the history's accounts showed, each (account, key) once at its first sight; any order."""
@@ -62,7 +75,7 @@ class KeyCounts:
         """Counts of ``keys`` (n,), shape (n, windows); 0 for a key that is not there."""
         out = np.zeros((len(keys), self.count.shape[1]), np.int64)
         if len(self.key):
-            place = np.minimum(np.searchsorted(self.key, keys), len(self.key) - 1)
+            place = np.minimum(places_among(self.key, keys), len(self.key) - 1)
             there = np.flatnonzero(self.key[place] == keys)
             out[there] = self.count[place[there]]
         return out

@@ -23,6 +23,7 @@ from service.tiles.history import (
     KeyRows,
     OwnLinks,
     VerdictSpans,
+    places_among,
 )
 
 _WIDTHS = np.array(list(WINDOWS.values()), np.int64)
@@ -70,7 +71,9 @@ def fold_sharing(history: History, account: Int64s, as_of: Int64s, kinds: Sequen
         at = as_of[pairs.probe]
         measured[:, 0] = 1
         measured[:, 1 : 1 + len(WINDOWS)] = _others(history, pairs, at)
-        measured[:, 1 + len(WINDOWS) :] = _verdicts(history, pairs, account[pairs.probe], at)
+        seen = np.flatnonzero(measured[:, len(WINDOWS)])  # on a key that nobody else has shown nobody else was judged
+        measured[:, 1 + len(WINDOWS) :] = 0
+        measured[seen, 1 + len(WINDOWS) :] = _verdicts(history, pairs.key[seen], account[pairs.probe[seen]], at[seen])
         np.minimum(measured, SHARING_CAP, out=measured)
         # pairs come grouped by (probe, kind)
         group = pairs.probe * len(kinds) + pairs.kind
@@ -168,17 +171,20 @@ def _bounds(key: Int64s, own: OwnLinks, pairs: KnownKeys) -> tuple[Int64s, Int64
     return low[pairs.own], high[pairs.own]
 
 
-def _verdicts(history: History, pairs: KnownKeys, account: Int64s, at: Int64s) -> Int64s:
-    """Other accounts on each pair's key under a fraud, and under a legitimate, verdict at ``at``; shape (pairs, 2)."""
-    if not len(history.spans.account):
-        return np.zeros((len(pairs.key), 2), np.int64)
+def _verdicts(history: History, asked: Int64s, account: Int64s, at: Int64s) -> Int64s:
+    """Accounts but ``account`` on each key under a fraud, and under a legitimate, verdict at ``at``; shape (n, 2)."""
+    out = np.zeros((len(asked), 2), np.int64)
+    if not len(history.spans.account) or not len(asked):
+        return out
     key, time, delta = _verdict_steps(history.marked, history.spans)
+    if not len(key):
+        return out
     running = np.zeros((len(key) + 1, 2), np.int64)
     np.cumsum(delta, axis=0, out=running[1:])
-    low, high = _bounds(key, history.own, pairs)
-    out = np.zeros((len(pairs.key), 2), np.int64)
-    told = np.flatnonzero(low < high)  # on any other key nobody was ever judged, the account itself neither
-    low, high, at = low[told], high[told], at[told]
+    starts = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
+    place = np.minimum(places_among(key[starts], asked), len(starts) - 1)
+    told = np.flatnonzero(key[starts[place]] == asked)  # on any other key nobody was ever judged, the account neither
+    low, high, at = starts[place[told]], np.append(starts[1:], len(key))[place[told]], at[told]
     count = running[search(time, low, high, at)] - running[low]
     out[told] = count - standing_verdict(history.spans, account[told], at)
     return out

@@ -11,7 +11,7 @@ import numpy as np
 
 from service.domain.blocks import NAME_BITS, NONE, PLACES, AssessmentBlock, LinkColumns, job_assessment_id
 from service.domain.codes import code32, hash64_many
-from service.domain.enums import Purpose
+from service.domain.enums import Decision, Purpose
 from service.domain.facts import Float32s, Float64s, Int64s
 from service.domain.records import Assessment, LinkSummary
 from service.features.campaign import campaign_tie_level
@@ -44,14 +44,16 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     said = _said(serving, history, account, moments)
     links = link_summaries(said.columns, serving.kinds, said.campaigns)
     policy_version = serving.policy.version  # a hash of all its rules: not for every row
-    stored, named = said.rows.astype("<f4"), _Names(said, serving, policy_version)
+    stored = said.rows.astype("<f4")
+    by_jobs = np.array([i for i, one in enumerate(asked) if one.request_id is None], np.int64)
+    named = _Names(said, serving, policy_version)(by_jobs) if len(by_jobs) else by_jobs
+    names = dict(zip(by_jobs.tolist(), named.tolist(), strict=True))
     decided, given = said.decided, said.given
     out: list[Assessment | None] = [None] * len(asked)
     for i in np.flatnonzero(said.columns.known).tolist():
         one = asked[i]
-        by_job = one.request_id is None
         out[i] = Assessment(
-            assessment_id=job_assessment_id(int(account[i]), named(i)) if by_job else str(uuid.uuid4()),
+            assessment_id=job_assessment_id(int(account[i]), names[i]) if i in names else str(uuid.uuid4()),
             account_id=one.account_id,
             account=int(account[i]),
             assessed_at=int(moments[i]),
@@ -83,13 +85,12 @@ def assess_many(serving: Serving, history: History, account_ids: Sequence[str], 
     said = _said(serving, history, history.account, moments)
     kept = np.flatnonzero(said.columns.known)
     policy_version = serving.policy.version
-    named = _Names(said, serving, policy_version)
     rows = kept.tolist()
     explored, propensity = said.given.explored_from, said.given.propensity
     return AssessmentBlock(
         account=history.account[kept],
         account_id=[account_ids[i] for i in rows],
-        name=np.array([named(i) for i in rows], np.int64),
+        name=_Names(said, serving, policy_version)(kept),
         assessed_at=as_of,
         purpose=Purpose.PERIODIC,
         model_version=serving.version,
@@ -138,12 +139,19 @@ class _Names:
         self._content = np.concatenate([said.rows, said.ruled], axis=1).astype("<f4").tobytes()
         self._width = 4 * (said.rows.shape[1] + said.ruled.shape[1])
 
-    def __call__(self, row: int) -> int:
-        """Below 2**58."""
-        campaign, explored = self._said.campaigns[row], self._said.given.explored_from[row]
-        made_from = f"{self._said.columns.as_of[row]}/{self._by}{campaign or ''}/{explored or ''}/".encode()
-        made_from += self._content[row * self._width : (row + 1) * self._width]
-        return int.from_bytes(blake2b(made_from, digest_size=8).digest(), "little") >> (64 - NAME_BITS)
+    def __call__(self, rows: Int64s) -> Int64s:
+        """Of each of these rows one below 2**58."""
+        campaigns, explored, width = self._said.campaigns, self._said.given.explored_from, self._width
+        heads: dict[tuple[int, str | None, Decision | None], bytes] = {}  # of a job's accounts nearly all have one
+        digests = []
+        for row, at in zip(rows.tolist(), self._said.columns.as_of[rows].tolist(), strict=True):
+            key = at, campaigns[row], explored[row]
+            head = heads.get(key)
+            if head is None:
+                heads[key] = head = f"{at}/{self._by}{campaigns[row] or ''}/{explored[row] or ''}/".encode()
+            made_from = head + self._content[row * width : (row + 1) * width]
+            digests.append(blake2b(made_from, digest_size=8).digest())
+        return (np.frombuffer(b"".join(digests), "<u8") >> np.uint64(64 - NAME_BITS)).astype(np.int64)
 
 
 def _given(serving: Serving, decided: Decided, columns: Columns, history: History) -> Given:
