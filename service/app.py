@@ -268,6 +268,7 @@ class App:
         store = self.store
         return UseCases(
             score_accounts=self.score_accounts,
+            ask_scores=self.score_accounts.ask,
             get_assessment=GetAssessment(store, self.models),
             list_assessments=ListAssessments(store),
             record_signals=RecordSignals(self.writer, self.door),

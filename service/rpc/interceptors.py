@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 import grpc
@@ -21,6 +23,7 @@ from structlog.contextvars import bind_contextvars
 from service.domain.errors import DeadlineExceeded, GatehouseError, InvalidInput, Overloaded
 from service.rpc.decoding import MessageStream, decode
 from service.rpc.errors import internal_status, kind_of, status_of
+from service.rpc.later import Deadlines, Later, Send, Sender, late
 from service.rpc.pools import CountingPool, Pools
 
 REQUEST_ID = "x-request-id"
@@ -61,10 +64,21 @@ class Answering(grpc.ServerInterceptor):
     their threads from here.
     """
 
-    def __init__(self, requests: Mapping[str, type[Message]], pools: Pools, telemetry: Telemetry) -> None:
+    def __init__(
+        self,
+        requests: Mapping[str, type[Message]],
+        pools: Pools,
+        telemetry: Telemetry,
+        deadlines: Deadlines,
+        later: Collection[str] = (),
+    ) -> None:
+        """``later``: the methods that return ``Later``."""
         self._requests = requests
         self._pools = pools
         self._telemetry = telemetry
+        self._deadlines = deadlines
+        self._later = later
+        self._sender = Sender(pools.aside)
 
     def intercept_service(
         self,
@@ -82,6 +96,9 @@ class Answering(grpc.ServerInterceptor):
         call = Call(handler_call_details, message_type, self._telemetry)
         if pool.full():
             return _refusing(call, pool, self._pools.aside, streaming=handler.request_streaming)
+        if handler_call_details.method in self._later:
+            begin = call.later(_behaviour(handler), pool, self._deadlines, self._sender)
+            return grpc.unary_stream_rpc_method_handler(begin, None, handler.response_serializer)
         return _like(handler, call.wrap(handler, _behaviour(handler)), pool, raw=True)
 
     def _foreign(self, handler: _Handler) -> _Handler:
@@ -112,6 +129,20 @@ class Call:
         """A behaviour that reads nothing and does nothing: what is refused must cost next to nothing."""
         return lambda _data, context: self._answer_one(partial(_raise, why), context)
 
+    def later(
+        self, behaviour: _Behaviour, pool: CountingPool, deadlines: Deadlines, sender: Sender
+    ) -> Callable[[bytes, grpc.ServicerContext, Send], None]:
+        """The behaviour of one request, which returns ``Later``, as grpc calls what must not hold a thread."""
+
+        def begin(data: bytes, context: grpc.ServicerContext, send: Send) -> None:
+            open_call = _Open(self, context, send, sender, self._begin(context), pool.keep())
+            outcome = _attempt(lambda: behaviour(self._read_one(data, context), context))
+            open_call.wait_for(outcome, deadlines)
+
+        begin.experimental_non_blocking = True  # type: ignore[attr-defined]
+        begin.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        return begin
+
     def _read_one(self, data: bytes, context: grpc.ServicerContext) -> Message:
         _in_time(context)
         request = decode(data, self._message_type)
@@ -131,7 +162,7 @@ class Call:
             outcome = _attempt(answer)
             code = _code(outcome)
         finally:
-            self._finish(code if context.is_active() else CANCELLED, started)
+            self.finish(code if context.is_active() else CANCELLED, started)
         return self._tell(outcome, context)
 
     def _answer_stream(
@@ -150,7 +181,7 @@ class Call:
                     yield outcome
             code = _code(outcome)
         finally:
-            self._finish(code if context.is_active() else CANCELLED, started)
+            self.finish(code if context.is_active() else CANCELLED, started)
         self._tell(outcome, context)
 
     def _begin(self, context: grpc.ServicerContext) -> float:
@@ -159,7 +190,8 @@ class Call:
         self._telemetry.rpc_started(self._method)
         return time.perf_counter()
 
-    def _finish(self, code: str, started: float) -> None:
+    def finish(self, code: str, started: float) -> None:
+        """Counts and logs it."""
         seconds = time.perf_counter() - started
         self._telemetry.rpc_finished(self._method, code, seconds)
         log.debug("rpc_answered", code=code, seconds=round(seconds, 6))
@@ -167,9 +199,97 @@ class Call:
     def _tell(self, outcome: _Result | Failure, context: grpc.ServicerContext) -> _Result:
         if not isinstance(outcome, Failure):
             return outcome
-        status = rpc_status.to_status(outcome.status)
-        context.set_trailing_metadata((*status.trailing_metadata, (REQUEST_ID, self._request_id)))
+        status = self._told(outcome, context)
         return context.abort(status.code, status.details)
+
+    def tell(self, failure: Failure, context: grpc.ServicerContext, send: Send) -> None:
+        """Ends a call that is answered later with ``failure``."""
+        status = self._told(failure, context)
+        context.set_code(status.code)
+        context.set_details(status.details)
+        send(None)
+
+    def _told(self, failure: Failure, context: grpc.ServicerContext) -> grpc.Status:
+        status = rpc_status.to_status(failure.status)
+        context.set_trailing_metadata((*status.trailing_metadata, (REQUEST_ID, self._request_id)))
+        return status
+
+
+class _Open:
+    """A call between its method's return and its answer, which is given once, by whoever comes first."""
+
+    def __init__(
+        self,
+        call: Call,
+        context: grpc.ServicerContext,
+        send: Send,
+        sender: Sender,
+        started: float,
+        let_go: Callable[[], None],
+    ) -> None:
+        self._call, self._context, self._send, self._sender = call, context, send, sender
+        self._started, self._let_go = started, let_go
+        self._logged = copy_context()
+        self._later: Later | None = None
+        self._unanswered = Lock()
+
+    def wait_for(self, outcome: Later | Failure, deadlines: Deadlines) -> None:
+        """Answers as soon as it can; ``outcome`` is what the method returned."""
+        self._logged = copy_context()  # what its log lines say of it; the request's id is known by now
+        if isinstance(outcome, Failure):
+            self._answer(outcome)
+            return
+        self._later = outcome
+        if not self._context.add_callback(self._gone):
+            self._gone()
+            return
+        outcome.done.add_done_callback(self._done)
+        deadlines.after(outcome.timeout_s, self)
+
+    def _done(self, done: Future[Any]) -> None:
+        later = self._later
+        if later is not None and not done.cancelled():
+            self._answer(later.message)
+
+    def late(self) -> None:
+        """Its time has passed."""
+        later = self._later
+        if later is not None:
+            self._answer(partial(_raise, late(later.timeout_s)))
+            later.done.cancel()
+
+    def _gone(self) -> None:
+        """The call is over, answered or not."""
+        later = self._later
+        if self._first():
+            self._logged.run(self._call.finish, CANCELLED, self._started)
+            self._end()
+            if later is not None:
+                later.done.cancel()
+
+    def _first(self) -> bool:
+        return self._unanswered.acquire(blocking=False)
+
+    def _answer(self, answer: Callable[[], Message] | Failure) -> None:
+        if self._first():
+            try:
+                self._logged.run(self._tell, answer)
+            finally:
+                self._end()
+
+    def _tell(self, answer: Callable[[], Message] | Failure) -> None:
+        outcome = answer if isinstance(answer, Failure) else _attempt(answer)
+        self._call.finish(_code(outcome) if self._context.is_active() else CANCELLED, self._started)
+        if isinstance(outcome, Failure):
+            self._call.tell(outcome, self._context, self._send)
+        else:
+            self._sender(self._context, self._send, outcome)
+
+    def _end(self) -> None:
+        """What it held is not held until the deadline would have come."""
+        self._let_go()
+        del self._context, self._send, self._sender, self._let_go
+        self._later = None
 
 
 def _attempt(step: Callable[[], _Result]) -> _Result | Failure:

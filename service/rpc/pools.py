@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
+from functools import partial
+from threading import Lock, local
 from typing import ParamSpec, TypeVar
 
 from service.rpc.intake import AHEAD
@@ -22,6 +23,7 @@ class CountingPool(ThreadPoolExecutor):
         self.limit = limit
         self._outstanding = 0
         self._lock = Lock()
+        self._running = local()
 
     @property
     def outstanding(self) -> int:
@@ -33,11 +35,33 @@ class CountingPool(ThreadPoolExecutor):
         return self._outstanding >= self.limit
 
     def submit(self, fn: Callable[_Args, _Result], /, *args: _Args.args, **kwargs: _Args.kwargs) -> Future[_Result]:
-        """As its base does, counting."""
-        future = super().submit(fn, *args, **kwargs)
+        """As its base does, counting; what was ``kept`` counts, and its future is not done, until it is let go."""
+        done: Future[_Result] = Future()
         self._add(1)
-        future.add_done_callback(lambda _: self._add(-1))
-        return future
+        super().submit(self._run, done, partial(fn, *args, **kwargs))
+        return done
+
+    def keep(self) -> Callable[[], None]:
+        """Called on a thread of the pool: what it runs goes on counting after it has returned, until this is called."""
+        self._running.kept = True
+        return partial(self._done, self._running.done, None)
+
+    def _run(self, done: Future[_Result], work: Callable[[], _Result]) -> None:
+        self._running.done, self._running.kept = done, False
+        try:
+            result = work()
+        except BaseException as error:  # noqa: BLE001  for whoever has the future, as its base does
+            self._add(-1)
+            done.set_exception(error)
+        else:
+            if not self._running.kept:
+                self._done(done, result)
+        finally:
+            self._running.done = None
+
+    def _done(self, done: Future[_Result], result: _Result) -> None:
+        self._add(-1)
+        done.set_result(result)
 
     def _add(self, change: int) -> None:
         with self._lock:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +28,14 @@ class ScoreAccounts(Protocol):
     def __call__(
         self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float
     ) -> Sequence[Assessment | GatehouseError]: ...
+
+
+class AskScores(Protocol):
+    """The same, answered later. Whoever gives up cancels the future; what hangs on it must not wait."""
+
+    def __call__(
+        self, requests: Sequence[ScoreRequest], *, now: int
+    ) -> Future[Sequence[Assessment | GatehouseError]]: ...
 
 
 class GetAssessment(Protocol):
@@ -146,6 +155,7 @@ class UseCases:
     """Everything that the servicers can be asked for."""
 
     score_accounts: ScoreAccounts
+    ask_scores: AskScores
     get_assessment: GetAssessment
     list_assessments: ListAssessments
     record_signals: RecordSignals

@@ -17,6 +17,7 @@ from service.rpc.convert.scoring import assessment_to_wire, score_request_from_w
 from service.rpc.decoding import RefusedMessage
 from service.rpc.errors import status_of
 from service.rpc.intake import worked
+from service.rpc.later import Later
 from service.rpc.ports import UseCases
 
 
@@ -28,13 +29,17 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self._caller = caller
         self._readers = readers
 
-    def ScoreAccount(self, request: pb.ScoreAccountRequest, context: grpc.ServicerContext) -> pb.ScoreAccountResponse:
-        """One account."""
-        asked = score_request_from_wire(request)
-        [answer] = self._score([asked], context)
-        if isinstance(answer, GatehouseError):
-            raise answer
-        return pb.ScoreAccountResponse(assessment=assessment_to_wire(answer))
+    def ScoreAccount(self, request: pb.ScoreAccountRequest, context: grpc.ServicerContext) -> Later:  # type: ignore[override]  # see server.LATER
+        """One account, as soon as its batch is durable."""
+        done = self._use_cases.ask_scores([score_request_from_wire(request)], now=self._caller.now())
+
+        def message() -> pb.ScoreAccountResponse:
+            [answer] = done.result()
+            if isinstance(answer, GatehouseError):
+                raise answer
+            return pb.ScoreAccountResponse(assessment=assessment_to_wire(answer))
+
+        return Later(done, message, self._caller.timeout_s(context))
 
     def ScoreAccounts(
         self, request_iterator: Iterator[pb.ScoreAccountsRequest], context: grpc.ServicerContext

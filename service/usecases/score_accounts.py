@@ -136,9 +136,13 @@ class ScoreAccounts:
         """The answers with reasons where somebody asked for them, or the decision is not ``allow``."""
         out = list(answers)
         for i, (request, answer) in enumerate(zip(requests, answers, strict=True)):
-            if isinstance(answer, Assessment) and (request.explain or answer.decision is not Decision.ALLOW):
+            if isinstance(answer, Assessment) and self.wants_reasons(request, answer):
                 out[i] = with_reasons(self.models, answer)
         return out
+
+    def wants_reasons(self, request: ScoreRequest, answer: Answer) -> bool:
+        """Whether ``explained`` has anything to do, which is a core's time."""
+        return isinstance(answer, Assessment) and (request.explain or answer.decision is not Decision.ALLOW)
 
     def _known(self, entered: _Entered, requests: Sequence[ScoreRequest], now: int) -> History:
         """What is stored of the accounts, with what the requests bring."""

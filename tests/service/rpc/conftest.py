@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -68,6 +69,7 @@ class Memory:
     batches: list[int] = field(default_factory=list)  # how many requests each call of score_accounts had
     failures: list[GatehouseError] = field(default_factory=list)  # raised one after the other before anything is done
     hold: threading.Event | None = None  # scoring waits for it
+    asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
     waits: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # one for each that waits
 
     def score_accounts(
@@ -80,6 +82,11 @@ class Memory:
             self.waits.release()
             self.hold.wait(60)
         return [self._score(request, now) for request in requests]
+
+    def ask_scores(
+        self, requests: Sequence[ScoreRequest], *, now: int
+    ) -> Future[Sequence[Assessment | GatehouseError]]:
+        return self.asking.submit(self.score_accounts, requests, now=now, timeout_s=60)
 
     def _score(self, request: ScoreRequest, now: int) -> Assessment | GatehouseError:
         if request.account_id == "defect":

@@ -17,6 +17,7 @@ from gatehouse.risk.v1 import (
     facts_pb2,
     labels_pb2,
     models_pb2,
+    models_pb2_grpc,
     scoring_pb2,
     scoring_pb2_grpc,
     signals_pb2,
@@ -25,6 +26,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_status import rpc_status
 
+from service.domain.errors import UnknownModel
+from service.domain.records import ModelRecord
 from service.domain.time import SECOND
 from service.log import configure
 from service.rpc.convert.words import micros_from_wire, micros_to_wire
@@ -273,25 +276,32 @@ def test_calls_that_could_not_even_be_refused_in_time_are_turned_away_before_the
 
 
 def test_a_call_whose_deadline_passes_before_a_thread_is_free_is_not_begun(
-    memory: Memory, telemetry: Telemetry
+    memory: Memory, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory.hold = threading.Event()
+    memory.hold = hold = threading.Event()
+
+    def get_model(version: str) -> ModelRecord:
+        memory.waits.release()
+        hold.wait(60)
+        raise UnknownModel(version)
+
+    monkeypatch.setattr(memory, "get_model", get_model)
     server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, Limits(threads=1))
     server.start()
     try:
         with grpc.insecure_channel(server.address, options=DIRECT) as channel:
-            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
-            held = stub.ScoreAccount.future(make_score_request("a", "r1"))
+            models = models_pb2_grpc.ModelServiceStub(channel)
+            held = models.GetModel.future(models_pb2.GetModelRequest(model_version="m"))
             assert memory.waits.acquire(timeout=30)
             with pytest.raises(grpc.RpcError) as caught:
-                stub.ScoreAccount(make_score_request("b", "r2"), timeout=0.1)
+                scoring_pb2_grpc.ScoringServiceStub(channel).ScoreAccount(make_score_request("b", "r2"), timeout=0.1)
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-            memory.hold.set()
-            assert held.result(30).assessment.account_id == "a"
+            hold.set()
+            assert held.exception(30).code() is grpc.StatusCode.NOT_FOUND
     finally:
-        memory.hold.set()
+        hold.set()
         server.drain(5)
-    assert memory.accounts == {"a"}
+    assert memory.accounts == set()
 
 
 def test_labels_and_models_and_erasure_walk_through_their_servicers(stubs: SimpleNamespace) -> None:

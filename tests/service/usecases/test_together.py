@@ -49,6 +49,9 @@ class Deed:
         begun.written.result()
         return begun.answers
 
+    def wants_reasons(self, request: ScoreRequest, answer: Answer) -> bool:
+        return request.explain and isinstance(answer, UnknownAccount)
+
     def explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> Sequence[Answer]:
         assert len(requests) == len(answers)
         return answers
