@@ -105,6 +105,13 @@ def last(connection: Connection) -> tuple[int, str] | None:
     return (rows[0][0], rows[0][1]) if rows else None
 
 
+def looked_before(connection: Connection, as_of: int) -> int | None:
+    """See ``Store.looked_before``."""
+    sql = "SELECT max(as_of) FROM detect_runs WHERE report IS NOT NULL AND as_of < :as_of"
+    before: int | None = run(connection, sql, as_of=as_of)[0][0]
+    return before
+
+
 def _taken(connection: Connection, number: int) -> DetectionRunning:
     running = _unfinished(connection)
     if running is not None:

@@ -382,6 +382,11 @@ class Store:
         with snapshot(self.engine) as connection:
             return detection.standing(connection, as_of, at)
 
+    def looked_before(self, as_of: int) -> int | None:
+        """The moment of the latest run, of those that ended, that looked at an earlier one; None: there is none."""
+        with snapshot(self.engine) as connection:
+            return detection.looked_before(connection, as_of)
+
     def begin_detection(self, as_of: int, holder: str, now: int) -> int:
         """Starts a run and returns its number. Raises DetectionRunning where another was heard of within a minute."""
         with transaction(self.engine) as connection:

@@ -27,7 +27,7 @@ from service.domain.raw import Label
 from service.domain.time import DAY, HOUR, MINUTE, SECOND, rfc3339
 from service.linking import habits
 from service.linking.find import Found
-from service.linking.judge import TERMS, Judge
+from service.linking.judge import DETECTED, TERMS, Judge
 from service.storage.store import Store
 from service.usecases import observe
 from service.usecases.detect import Detect, DetectReport
@@ -262,6 +262,43 @@ def same(one: object, other: object) -> None:
     assert type(one) is type(other)
     for each in fields(one):  # type: ignore[arg-type]
         np.testing.assert_array_equal(getattr(one, each.name), getattr(other, each.name), each.name)
+
+
+def states(report: DetectReport) -> set[CampaignState]:
+    return {each.state for each in report.campaigns}
+
+
+def test_what_passes_the_threshold_narrowly_must_do_so_at_two_looks_in_a_row(
+    world: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.usecases.detect.AT_ONCE", 1.1)
+    blind = Judge(tuple(0.0 for _ in TERMS), -9.0)
+    Detect(world, blind)(as_of=T - 6 * HOUR, holder="here", clock=lambda: T)
+
+    first = detect(world)
+    again = detect(world)
+    assert states(first) == states(again) == {CampaignState.SUSPECTED}
+    assert all(each.score is not None and each.score >= DETECTED for each in first.campaigns)
+
+    assert states(detect(world, T + 6 * HOUR)) == {CampaignState.DETECTED}
+
+
+@pytest.mark.parametrize("before", [None, T - DAY])
+def test_where_nobody_looked_lately_one_look_is_enough(
+    world: Store, before: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.usecases.detect.AT_ONCE", 1.1)
+    if before is not None:
+        Detect(world, Judge(tuple(0.0 for _ in TERMS), -9.0))(as_of=before, holder="here", clock=lambda: T)
+
+    assert states(detect(world)) == {CampaignState.DETECTED}
+
+
+def test_what_passes_the_threshold_by_far_is_detected_at_once(world: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    Detect(world, Judge(tuple(0.0 for _ in TERMS), -9.0))(as_of=T - 6 * HOUR, holder="here", clock=lambda: T)
+    monkeypatch.setattr("service.usecases.detect.AT_ONCE", DETECTED)
+
+    assert states(detect(world)) == {CampaignState.DETECTED}
 
 
 def test_the_same_moment_again_changes_nothing(world: Store) -> None:
