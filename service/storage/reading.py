@@ -25,6 +25,7 @@ from service.storage.belonging import (
     campaign_facts,
     postgres_keys,
 )
+from service.storage.byindex import by_index
 from service.storage.layouts import Packed
 from service.storage.memory import Memory
 from service.storage.sql import Int64s, Row, Runs, columns_of, cursor_of, encoded, rendered, run
@@ -78,12 +79,13 @@ _EDGED = (
     "WHERE key = seen.key AND learned_at <= :as_of ORDER BY learned_at DESC "
     f"LIMIT 1 OFFSET {SHARING_CAP}) END AS edge FROM seen)"
 )
-_MARKED = (
-    "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_at FROM links l "
+_JUDGED = "WHERE l.key = {key} AND l.verdicts <> 0 AND l.verdicts IN ({verdict}, 3) AND l.learned_at <= :as_of"
+_STANDING = (
     "JOIN verdict_spans s ON s.account = l.account AND s.verdict = {verdict} AND s.start_at <= :as_of "
-    "AND s.end_at > :as_of WHERE l.key = {key} AND l.verdicts <> 0 AND l.verdicts IN ({verdict}, 3) "
-    f"AND l.learned_at <= :as_of LIMIT {SHARING_CAP + 1}"
+    "AND s.end_at > :as_of"
 )
+_MARKED = "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_at FROM"
+_ENOUGH = f"LIMIT {SHARING_CAP + 1}"
 # Hardly an account has as many keys, and one walk over all of an account's costs a third of one by kind.
 OWN_ROWS = 192
 
@@ -134,7 +136,7 @@ SQLITE_SHARING = (
 )
 SQLITE_THERE = f"SELECT {', '.join(_there(table) for table in _TABLES)}, ({ANY_CAMPAIGN})"
 # Left to itself it walks all of a key's rows: it cannot know that few accounts have verdicts.
-_INDEXED = _MARKED.replace("FROM links l ", "FROM links l INDEXED BY links_with_verdict ")
+_INDEXED = f"{_MARKED} links l INDEXED BY links_with_verdict {_STANDING} {_JUDGED} {_ENOUGH}"
 SQLITE_MARKED = tuple(_sqlite(_named(select), 6, _EACH_KEY) for select in _both(_INDEXED, "k.value"))
 
 _LATERAL_OWN = (
@@ -153,8 +155,11 @@ POSTGRES_SHOWN = (
     "AND learned_at <= :as_of LIMIT 1) s"
 )
 POSTGRES_KEYS = postgres_keys(f"SELECT q.key FROM {_KEYS}")
+# OFFSET 0: a key's rows are read before any verdict is, or else each verdict there is would be looked for on the key.
+_ON_KEY = f"(SELECT l.key, l.account, l.learned_at FROM links l {_JUDGED} OFFSET 0) l"
 POSTGRES_MARKED = tuple(
-    f"SELECT m.* FROM {_KEYS} CROSS JOIN LATERAL ({select}) m" for select in _both(_MARKED, "q.key")
+    f"SELECT m.* FROM {_KEYS} CROSS JOIN LATERAL ({select}) m"
+    for select in _both(f"{_MARKED} {_ON_KEY} {_STANDING} {_ENOUGH}", "q.key")
 )
 
 
@@ -305,9 +310,10 @@ def _read_postgres(connection: Runs, parameters: dict[str, Any]) -> Found:
     keyed = (_LATERAL_OWN, POSTGRES_SHARING, *POSTGRES_MARKED)
     statements = (*facts, *keyed, POSTGRES_MEMBERS, POSTGRES_KEYS)
     with driver.pipeline():
+        by_index(connection)
         cursors = [driver.cursor(binary=True) for _ in statements]
         for cursor, sql in zip(cursors, statements, strict=True):
-            cursor.execute(rendered(sql, "postgresql").encode(), values)
+            cursor.execute(rendered(sql, "postgresql").encode(), values, prepare=True)
         rows = [cursor.fetchall() for cursor in cursors]
     own, marked = _table(rows[5], 4), _table([*rows[7], *rows[8]], 6)
     kinds, count = np.unique(own[:, :2], axis=0, return_counts=True)
@@ -321,6 +327,7 @@ def _read_postgres(connection: Runs, parameters: dict[str, Any]) -> Found:
 
 def known_events(connection: Runs, payments: Int64s, signals: Int64s, links: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Which of these events are stored already; each ascending."""
+    by_index(connection)
     out = []
     for table, events in (("payments", payments), ("signals", signals), ("link_events", links)):
         sql = f"SELECT event FROM {table} WHERE event IN @events"

@@ -28,6 +28,7 @@ from service.storage.arrivals import (
     judge,
 )
 from service.storage.assessments import insert_assessments, stored_requests
+from service.storage.byindex import by_index
 from service.storage.database import writing
 from service.storage.locks import lock_links
 from service.storage.memory import Memory
@@ -77,6 +78,7 @@ def _write(
     connection: Connection, segments: Segments, memory: Memory, arrivals: Arrivals
 ) -> tuple[Outcomes, Callable[[], None]]:
     lock_links(connection)
+    by_index(connection)
     parts = [_part(name, arrivals.parts[name], arrivals.learned_at) for name in PARTS if name in arrivals.parts]
     accounts = [part.account for part in parts]
     if accounts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,15 @@ import pytest
 from service.domain.campaigns import CampaignState, ReviewAction, ReviewAsked
 from service.domain.codes import code32, hash64, hash64_many
 from service.domain.detection import CampaignKeys
+from service.domain.enums import Verdict
 from service.domain.facts import LinkFacts, SignupFacts
 from service.domain.profile import PROFILE
 from service.domain.time import DAY, HOUR
 from service.storage import histories as bulk_reads
-from service.storage import layouts
-from service.storage.sql import insert, run
+from service.storage import layouts, reading
+from service.storage.byindex import by_index
+from service.storage.database import glance
+from service.storage.sql import Runs, cursor_of, insert, rendered, run
 from service.storage.store import Store
 from service.storage.tables import layouts as layout_table
 from service.tiles.campaigns import fold_campaigns
@@ -304,10 +308,7 @@ def test_an_account_with_a_great_many_keys_is_read_as_in_bulk_and_known_to_have_
 
 def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
     if store.engine.dialect.name != "sqlite":
-        pytest.skip("PostgreSQL plans by its statistics, which a test's few rows do not have")
-    from service.storage import reading
-    from service.storage.sql import rendered
-
+        pytest.skip("PostgreSQL's plans are looked at by what they read, below")
     plans = {}
     with store.engine.connect() as connection:
         for name, sql in (
@@ -328,6 +329,70 @@ def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
     assert "INDEX links_with_verdict (key=?" in plans["sharing"]
     assert all("SCAN links" not in plan and "SCAN l " not in plan for plan in plans.values())
     assert "INDEX links_with_verdict (key=? AND verdicts=?)" in plans["fraud"]
+
+
+@pytest.mark.parametrize("known", ["nothing", "averages", "a few rows"])
+def test_capped_reads_stay_small_whatever_postgresql_knows_of_its_tables(store: Store, known: str) -> None:
+    if store.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite's statements name their indexes, as above")
+    lone = hub(12_000, "")
+    alone = replace(lone, account_id=[f"alone-{i}" for i in range(12_000)], account=lone.account + 1)
+    alone.links.account[:], alone.links.key[:] = alone.account, alone.account
+    facts = hub(6_000)
+    with store.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("ALTER TABLE links SET (autovacuum_enabled = off)")
+        connection.exec_driver_sql("ALTER TABLE verdict_spans SET (autovacuum_enabled = off)")
+    if known == "a few rows":
+        store.write([arrival(START, signups=signup("first"))])
+        _analyze(store)
+    for some in (alone, facts):
+        with store.bulk() as file:
+            file.signups(some)
+    label = replace(verdicts(1)[0], verdict=Verdict.FRAUD, retracted_at=None, campaign_id=None)
+    judged = [*facts.account_id[:100], *alone.account_id[:2_000]]
+    store.record_labels([replace(label, account_id=name) for name in judged])
+    if known == "averages":
+        _analyze(store)
+    if known == "nothing":  # of two million rows
+        with store.engine.connect() as connection, connection.begin():
+            sized = "SET relpages = pg_relation_size(oid) / 8192, reltuples = 2400000"
+            connection.exec_driver_sql(f"UPDATE pg_class {sized} WHERE oid = 'links'::regclass")
+    values = {"accounts": facts.account[-1:].tolist(), "keys": [int(facts.links.key[0])], "as_of": LATER, "week": 1}
+    values |= {f"since_{window}": LATER - width for window, width in WINDOWS.items()}
+    with glance(store.engine) as connection:
+        by_index(connection)
+        for sql in (reading.POSTGRES_SHARING, *reading.POSTGRES_MARKED, reading.SPANS, reading.POSTGRES_KEYS):
+            read = _rows_read(connection, sql, values)
+            assert sum(count for table, count in read if table == "links") <= 4 * (SHARING_CAP + 1), sql
+            assert sum(count for table, count in read if table == "verdict_spans") <= SHARING_CAP, sql
+
+
+def _analyze(store: Store) -> None:
+    with store.engine.connect() as connection, connection.begin():
+        connection.exec_driver_sql("ANALYZE")
+
+
+def _rows_read(connection: Runs, sql: str, values: dict[str, Any]) -> list[tuple[str, float]]:
+    """Of each step of the plan that a server would keep: which table it reads, and how many rows of it in all."""
+    text = rendered(sql, "postgresql").replace("%%", "%")
+    names = [name for name in values if f"%({name})s" in text]
+    for place, name in enumerate(names, 1):
+        text = text.replace(f"%({name})s", f"${place}")
+    kinds = ", ".join("bigint[]" if isinstance(values[name], list) else "bigint" for name in names)
+    given = ", ".join(f"'{{{values[n][0]}}}'" if isinstance(values[n], list) else str(values[n]) for n in names)
+    cursor = cursor_of(connection)
+    cursor.execute(f"PREPARE looked_at ({kinds}) AS {text}")
+    cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE looked_at ({given})")
+    found: list[tuple[str, float]] = []
+    waiting = [cursor.fetchone()[0][0]["Plan"]]
+    cursor.execute("DEALLOCATE looked_at")
+    while waiting:
+        step = waiting.pop()
+        rows = step["Actual Rows"] + step.get("Rows Removed by Filter", 0)
+        table = step.get("Relation Name") or step.get("Index Name", "").partition("_")[0]  # of a bitmap's index scan
+        found.append((table, rows * step["Actual Loops"]))
+        waiting += step.get("Plans", [])
+    return found
 
 
 def test_keys_that_an_account_is_about_to_show_can_be_asked_for(store: Store) -> None:
