@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from itertools import product
 
 import duckdb
 import numpy as np
@@ -68,6 +69,8 @@ def main() -> int:
     for _ in range(ROUNDS):
         at = time.perf_counter()
         folded = fold_usage(tiles, account, as_of)
+        for name, window in product(folded.plan.index, WINDOWS):  # of many probes a column is folded when asked for
+            folded.column(name, window)
         ours.append(time.perf_counter() - at)
         at = time.perf_counter()
         answer = connection.sql(text).to_arrow_table()

@@ -10,7 +10,7 @@ a range join on DuckDB).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from service.tiles.usage import USAGE_COLUMNS
 
 WINDOWS: dict[str, int] = {"1h": HOUR, "24h": DAY, "7d": 7 * DAY, "30d": 30 * DAY, "life": 2**61}
 LONGEST_WINDOW = 30 * DAY
+
+FEW = 512  # probes
 
 ABSENT_MIN = np.iinfo(np.int64).max  # the minimum over a window without tiles
 ABSENT_MAX = np.iinfo(np.int64).min  # the maximum over one
@@ -44,6 +46,7 @@ class FoldPlan:
     """Fold columns grouped by operation, so that each window costs one operation a group and not one a column."""
 
     groups: tuple[tuple[Merge, tuple[FoldColumn, ...]], ...]
+    columns: dict[Merge, tuple[FoldColumn, ...]]  # the same
     index: dict[str, tuple[Merge, int]]
 
     @classmethod
@@ -53,7 +56,7 @@ class FoldPlan:
         index = {column.name: (kind, i) for kind, group in groups for i, column in enumerate(group)}
         if len(index) != len(columns):
             raise ValueError("two fold columns share a name")
-        return cls(tuple((kind, group) for kind, group in groups if group), index)
+        return cls(tuple((kind, group) for kind, group in groups if group), dict(groups), index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,37 @@ class Folded:
         """Shape (probes,)."""
         kind, i = self.plan.index[name]
         return np.ascontiguousarray(self.values[window][kind][:, i])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FoldedWhenAsked:
+    """The same of very many probes: a column is folded over a window when somebody asks for it.
+
+    A model reads some 60 of 280 columns and windows. A few probes are folded at once, in as few operations as can be.
+    """
+
+    plan: FoldPlan
+    tiles: Tiles
+    begin: dict[str, Int64s]  # of each window, each probe's first tile
+    stop: Int64s  # behind each probe's last
+    empty: bool = False
+    _some: dict[str, Int64s] = field(default_factory=dict)  # probes with a tile in the window, which most have none in
+    _rows: dict[str, Int64s] = field(default_factory=dict)  # a column of all tiles; running totals of it, from 0 on
+
+    def column(self, name: str, window: str) -> Int64s:
+        """Shape (probes,)."""
+        kind, i = self.plan.index[name]
+        if name not in self._rows:
+            rows = self.plan.columns[kind][i].of(self.tiles)
+            self._rows[name] = np.concatenate([[0], np.cumsum(rows)]) if kind is Merge.SUM else rows
+        if window not in self._some:
+            self._some[window] = np.flatnonzero(self.begin[window] < self.stop)
+        rows, some, low = self._rows[name], self._some[window], self.begin[window]
+        if kind is not Merge.SUM:
+            return _reduce(kind, rows, low, self.stop, some)
+        out = np.zeros(len(low), np.int64)
+        out[some] = rows[self.stop[some]] - rows[low[some]]
+        return out
 
 
 def search(values: Int64s, low: Int64s, high: Int64s, target: Int64s) -> Int64s:
@@ -100,7 +134,9 @@ def expand(low: NDArray[np.intp], high: NDArray[np.intp]) -> tuple[Int64s, Int64
     return i, np.repeat(low, count) + offset
 
 
-def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s], end: Int64s) -> Folded:
+def fold(
+    plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s], end: Int64s
+) -> Folded | FoldedWhenAsked:
     """Folds, for each probe i and window w, the tiles of ``account[i]`` with ``start[w][i] < time <= end[i]``.
 
     Windows are in order of length, the shortest first.
@@ -114,6 +150,8 @@ def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s]
     begin, low = {}, first
     for window, at in reversed(start.items()):  # a window begins no earlier than the next longer one
         low = begin[window] = search(tiles.time, low, stop, at)
+    if len(account) > FEW:
+        return FoldedWhenAsked(plan, tiles, begin, stop)
     values: dict[str, dict[Merge, Int64s]] = {window: {} for window in start}
     some = {window: np.flatnonzero(low < stop) for window, low in begin.items()}  # most accounts rest in most windows
     for kind, group in plan.groups:
@@ -135,9 +173,9 @@ def fold(plan: FoldPlan, tiles: Tiles, account: Int64s, start: dict[str, Int64s]
 
 def _reduce(kind: Merge, rows: Int64s, low: Int64s, stop: Int64s, some: Int64s) -> Int64s:
     neutral = _NEUTRAL[kind]
-    out = np.full((len(low), rows.shape[1]), neutral, np.int64)
+    out = np.full((len(low), *rows.shape[1:]), neutral, np.int64)
     if len(some):
-        padded = np.concatenate([rows, np.full((1, rows.shape[1]), neutral, np.int64)])
+        padded = np.concatenate([rows, np.full((1, *rows.shape[1:]), neutral, np.int64)])
         bounds = np.empty(2 * len(some), np.intp)
         bounds[0::2], bounds[1::2] = low[some], stop[some]
         out[some] = kind.ufunc.reduceat(padded, bounds, axis=0)[0::2]
@@ -178,12 +216,12 @@ USAGE_FOLD = FoldPlan.of(
 PAYMENT_FOLD = FoldPlan.of(_as_declared(PAYMENT_COLUMNS))
 
 
-def fold_usage(tiles: Tiles, account: Int64s, as_of: Int64s) -> Folded:
+def fold_usage(tiles: Tiles, account: Int64s, as_of: Int64s) -> Folded | FoldedWhenAsked:
     """Usage windows: they end at the last closed hour before ``as_of``, whose tile starts an hour earlier."""
     end = as_of - as_of % HOUR - HOUR  # the last closed hour's tile time
     return fold(USAGE_FOLD, tiles, account, {name: end - width for name, width in WINDOWS.items()}, end)
 
 
-def fold_payments(tiles: Tiles, account: Int64s, as_of: Int64s) -> Folded:
+def fold_payments(tiles: Tiles, account: Int64s, as_of: Int64s) -> Folded | FoldedWhenAsked:
     """Payment windows: to the microsecond, ``as_of - width < learned <= as_of``."""
     return fold(PAYMENT_FOLD, tiles, account, {name: as_of - width for name, width in WINDOWS.items()}, as_of)

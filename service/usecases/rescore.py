@@ -17,9 +17,9 @@ from service.tiles.history import History
 from service.usecases.assess import assess_many
 from service.usecases.champion import Serving
 
-# Of tiles and links; some ten thousand accounts. Twice as many make no account cheaper, and two batches are worked on
-# while two wait.
-ROWS_AT_ONCE = 200_000
+# Of tiles and links; some nine thousand accounts. Twice as many make no account cheaper, two batches are worked on
+# while two wait, and when the last are worked on nothing is left to read beside them.
+ROWS_AT_ONCE = 120_000
 # A job over at least one account in so many keeps thousands to a row. One over fewer keeps a row each: else whoever
 # looks for an account's assessments would have to open the blocks of many jobs that never came near it.
 MOST = 5

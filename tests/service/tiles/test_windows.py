@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from service.domain.codes import code32
 from service.domain.time import DAY, HOUR
-from service.tiles.fold import WINDOWS, search
+from service.tiles.fold import FEW, WINDOWS, Folded, FoldedWhenAsked, fold_payments, fold_usage, search
 from service.tiles.history import NO_CAMPAIGNS, SHARING_CAP, History, KeyRows, OwnLinks, VerdictSpans, no_signals
 from service.tiles.payments import PAYMENT_COLUMNS
 from service.tiles.rows import Merge, TileColumn, Tiles, merge
@@ -86,3 +86,22 @@ def test_tiles_in_order_are_taken_as_they_are_and_others_as_if_they_had_been() -
         assert made.values.tolist() == values.tolist()
     twice = merge(columns, np.tile(account, 2), np.tile(time, 2), np.tile(values, (2, 1)))
     assert twice.values.tolist() == [[2, 4], [4, 3], [6, 2], [8, 1]]
+
+
+def test_many_probes_are_folded_to_the_same_numbers_as_a_few_at_a_time() -> None:
+    rng = np.random.default_rng(8)
+    many = 3 * FEW
+    probes = np.sort(rng.integers(0, many, many))  # some accounts twice, and some that have no tile
+    moments = START + rng.integers(0, 40 * DAY, many)
+    for columns, fold in ((USAGE_COLUMNS, fold_usage), (PAYMENT_COLUMNS, fold_payments)):
+        account = rng.integers(0, many // 2, 6_000)
+        time = START + rng.integers(0, 40 * 24, 6_000) * HOUR
+        tiles = merge(columns, account, time, rng.integers(0, 2**31, (6_000, len(columns))))
+        whole = fold(tiles, probes, moments)
+        parts = [fold(tiles, probes[i : i + FEW], moments[i : i + FEW]) for i in range(0, many, FEW)]
+        assert isinstance(whole, FoldedWhenAsked)
+        assert all(isinstance(part, Folded) for part in parts)
+        for name in whole.plan.index:
+            for window in WINDOWS:
+                expected = np.concatenate([part.column(name, window) for part in parts])
+                assert whole.column(name, window).tolist() == expected.tolist(), (name, window)
