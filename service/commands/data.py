@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar
 
 import click
 
+from service.commands.allocation import keep_memory
 from service.commands.context import Advance, Run, command_options, now
 from service.domain.errors import UsageError
 from service.usecases.import_directory import Counts, ImportReport, import_directory, import_labels
@@ -41,6 +42,7 @@ def import_command(run: Run, directory: Path, skip_bad_rows: Path | None) -> Non
     folder NAME of such files; any of them may be absent, other files are ignored. Every row is checked, every file
     published whole or not at all, and what is known already is counted and left alone.
     """
+    keep_memory()
     _run(run, import_directory, directory, skip_bad_rows)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 import psycopg
@@ -47,8 +49,8 @@ def bulk(engine: Engine, segments: Segments, memory: Memory) -> Iterator[Bulk]:
     staged: list[Segment] = []
     published = False
     try:
-        with writing(engine) as connection:
-            file = Bulk(connection, segments, memory, staged)
+        with writing(engine) as connection, Behind() as writes, Behind() as stages:
+            file = Bulk(connection, segments, memory, staged, writes, stages)
             yield file
             file.finish()
         published = True
@@ -67,8 +69,18 @@ def bulk(engine: Engine, segments: Segments, memory: Memory) -> Iterator[Bulk]:
 class Bulk:
     """The open file. Facts are learned at their own time. Each call answers NEW, DUPLICATE or CONFLICT per row."""
 
-    def __init__(self, connection: Connection, segments: Segments, memory: Memory, staged: list[Segment]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        segments: Segments,
+        memory: Memory,
+        staged: list[Segment],
+        writes: Behind,
+        stages: Behind,
+    ) -> None:
         self._connection = connection
+        self._writes = writes
+        self._stages = stages
         self._segments = segments
         self._memory = memory
         self._staged = staged
@@ -165,26 +177,31 @@ class Bulk:
             self._write_tiles()
 
     def _stage(self) -> None:
-        if self._raw:
-            self._staged.append(self._segments.stage(self._raw))
-            self._raw = []
+        raw, self._raw = self._raw, []
+        if raw:
+            self._stages.do(lambda: self._staged.append(self._segments.stage(raw)))
 
     def _write_tiles(self) -> None:
-        if self._tiles:
-            insert_tiles(self._connection, union_usage(self._tiles), -part_number(np.array(self._parts, np.int64)))
-            self._tiles, self._parts = [], []
+        tiles, parts = self._tiles, np.array(self._parts, np.int64)
+        self._tiles, self._parts = [], []
+        if tiles:
+            self._writes.do(lambda: insert_tiles(self._connection, union_usage(tiles), -part_number(parts)))
 
     def _write_links(self) -> None:
-        shown = LinkFacts.concat(self._links)
+        links, self._links = self._links, []
+        self._writes.do(lambda: self._insert_links(LinkFacts.concat(links)))
+
+    def _insert_links(self, shown: LinkFacts) -> None:
         if len(shown):
             factrows.insert_links(self._connection, shown, shown.happened, set(self._memory.kinds))
-        self._links = []
 
     def finish(self) -> None:
         """Writes what was gathered; the transaction commits after this."""
         self._stage()
         self._write_tiles()
         self._write_links()
+        self._stages.done()
+        self._writes.done()
         # The lock comes last: label writers wait for it, and live writes wait behind them.
         lock_links(self._connection)
         if len(_erased(self._connection)) != len(self._erased):
@@ -201,6 +218,33 @@ def _erased(connection: Connection) -> Int64s:
 def _first(parts: Sequence[LinkFacts]) -> LinkFacts:
     shown = LinkFacts.concat(parts)
     return factrows.first_sights(shown, shown.happened)[0]
+
+
+class Behind:
+    """Work that is done behind, in the order in which it is given: one piece at a time, while the next is gathered.
+
+    Writing a file, and a statement of a thousand rows, let other threads work meanwhile. What a piece raises is raised
+    by whoever gives the next one, or asks for the end.
+    """
+
+    def __enter__(self) -> Self:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="import")
+        self._going: Future[None] | None = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()  # waits: nothing may write when the transaction ends
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Begins a piece, as soon as the one before it has ended."""
+        self.done()
+        self._going = self._pool.submit(work)
+
+    def done(self) -> None:
+        """Waits for the last piece."""
+        going, self._going = self._going, None
+        if going is not None:
+            going.result()
 
 
 class _Seen:

@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
+from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.domain.errors import DatabaseProblem
@@ -75,6 +76,15 @@ def table_of(facts: UsageFacts, learned: Int64s) -> pa.Table:
     return pa.table({**columns, "learned": learned, "account_id": ids}, schema=SCHEMA)
 
 
+def _ordered(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
+    """The rows in another order, in a quarter of the time of Arrow's ``take``, which looks for the part of each row."""
+    columns = [
+        table[name].combine_chunks().take(pa.array(order)) if name == "account_id" else table[name].to_numpy()[order]
+        for name in SCHEMA.names
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
 class Segments:
     """The folder. Safe to use from several threads."""
 
@@ -122,7 +132,7 @@ class Segments:
         day = happened // DAY
         if (day[1:] < day[:-1]).any():
             order = np.argsort(day, kind="stable")
-            table, day = table.take(pa.array(order)), day[order]
+            table, day = _ordered(table, order), day[order]
         starts = np.flatnonzero(np.concatenate([[True], day[1:] != day[:-1]]))
         sink = pa.BufferOutputStream()
         with pq.ParquetWriter(

@@ -43,6 +43,7 @@ class Runs(Protocol):
 COPY_FROM = 2_000  # rows; PostgreSQL's COPY into a staging table pays from here on
 MANY_ROWS = 2_000  # an import's batch, which nobody waits for
 _STATEMENT_ROWS = (256, 64, 16, 4, 1)  # of few lengths, so that each is prepared once
+_MANY_VALUES = 8_000  # of one statement of an import; SQLite takes 32,766
 _LIST = re.compile(r"IN @(\w+)")
 _TEXTS = re.compile(r"IN @@(\w+)")
 _NAME = re.compile(r"(?<![:\w]):(\w+)")
@@ -132,23 +133,22 @@ def insert(connection: Connection, table: Table, columns: Mapping[str, Values], 
 def _insert_sqlite(
     connection: Connection, table: Table, names: tuple[str, ...], lists: Sequence[Sequence[Any]], on_conflict: str
 ) -> None:
-    """Few rows go by statements of many rows.
+    """By statements of many rows.
 
     Python's driver lets other threads in at each step of a statement, and waits until it may go on: a group commit of
-    32 signups has 400 rows, and a busy thread kept each of them waiting.
+    32 signups has 400 rows, and a busy thread kept each of them waiting. An import's thousands at a time leave other
+    threads to work meanwhile.
     """
-    rows = len(lists[0])
+    rows, width = len(lists[0]), len(names)
+    sizes = (_MANY_VALUES // width, *_STATEMENT_ROWS) if rows > MANY_ROWS else _STATEMENT_ROWS
     cursor = cursor_of(connection)
-    if rows > MANY_ROWS:
-        cursor.executemany(_sqlite_insert(table, names, on_conflict, 1), zip(*lists, strict=True))
-    else:
-        values = list(chain.from_iterable(zip(*lists, strict=True)))
-        done = 0
-        for size in _STATEMENT_ROWS:
-            while rows - done >= size:
-                statement = _sqlite_insert(table, names, on_conflict, size)
-                cursor.execute(statement, values[done * len(names) : (done + size) * len(names)])
-                done += size
+    done = 0
+    for size in sizes:
+        while rows - done >= size:
+            some = [each[done : done + size] for each in lists]
+            statement = _sqlite_insert(table, names, on_conflict, size)
+            cursor.execute(statement, list(chain.from_iterable(zip(*some, strict=True))))
+            done += size
     cursor.close()
 
 

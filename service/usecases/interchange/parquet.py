@@ -14,7 +14,7 @@ from service.usecases.interchange.chunks import Cells, Chunk, chunk
 from service.usecases.interchange.problems import FileProblem
 from service.usecases.interchange.schemas import Kind, Table
 
-BATCH_ROWS = 65_536
+BATCH_ROWS = 131_072
 _BUFFER = 1 << 20  # column pages are streamed through it; without it a whole row group's columns are read at once
 
 

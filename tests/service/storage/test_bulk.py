@@ -111,6 +111,30 @@ def test_a_file_that_fails_half_way_leaves_nothing(store: Store, tmp_path: Path)
     assert (contents(store), sorted((tmp_path / "segments").rglob("*"))) == before
 
 
+def test_a_file_of_which_something_cannot_be_written_meanwhile_leaves_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_module, "TILE_ROWS", 1)
+    monkeypatch.setattr(bulk_module, "SEGMENT_ROWS", 1)
+    (tmp_path / "segments").mkdir()
+    (tmp_path / "segments" / "usage").write_text("a file where the folder should be")
+
+    def whole() -> None:
+        with store.bulk() as file:
+            put(file, world(1))
+            for i in range(5):  # it goes on with the next rows while those before are written
+                file.usage(usage("a", [f"more-{i}"]))
+
+    with pytest.raises((FileExistsError, NotADirectoryError)):
+        whole()
+    assert all(len(history.account) == 0 for history in store.histories())
+    (tmp_path / "segments" / "usage").unlink()
+    whole()
+    assert sum(segment.num_rows for segment in store.usage_rows(LATER)) == 5 + sum(
+        len(each.usage) for each in world(1) if each.usage is not None
+    )
+
+
 def test_live_and_imported_exchanges_know_of_each_other(store: Store) -> None:
     store.write([arrival(START + 5 * DAY, usage=usage("a", ["live"]))])
     with store.bulk() as file:
