@@ -45,6 +45,9 @@ _CLAIM = {
     CampaignState.MERGED: "This campaign was found to be part of another one and is kept as a record.",
 }
 
+# Labels of 19 members name a campaign, and detection found 8 more: nobody may say that analysts found 27.
+_IN_PART = "Analysts found that one party is behind {found} of {accounts}. {tied} tied to them by the evidence alone."
+
 
 def headline(
     record: CampaignRecord,
@@ -74,20 +77,30 @@ def headline(
 
 def _title(record: CampaignRecord) -> str:
     if record.members > 1:
-        return f"{record.members:,} accounts {_PARTY[record.state]}"
+        state = CampaignState.DETECTED if _found_in_part(record) else record.state
+        return f"{record.members:,} accounts {_PARTY[state]}"
     return f"A campaign of {count_of(record.members, 'account')}"
 
 
 def _claim(record: CampaignRecord, evidence: CampaignEvidence, reviews: Sequence[ReviewRecord]) -> list[Markup]:
     accounts = f"these {record.members:,} accounts" if record.members > 1 else "accounts of which few or none are left"
     verdict = standing_verdict(record.state, reviews)
-    parts = [Markup("{}").format(_CLAIM[record.state].format(accounts=accounts))]
+    claim = _IN_PART if _found_in_part(record) else _CLAIM[record.state]
+    rest = record.members - record.confirmed_members
+    tied = "The other one is" if rest == 1 else f"The other {rest:,} are"
+    text = claim.format(accounts=accounts, found=f"{record.confirmed_members:,}", tied=tied)
+    parts = [Markup("{}").format(text)]
     if verdict is not None:
         parts.append(Markup("Found by {} on {}.").format(_analysts(verdict), minute(verdict.reviewed_at)))
     if record.merged_into is not None:
         parts.append(Markup("It is part of campaign <code>{}</code> now.").format(said(record.merged_into)))
     lead = paragraph(joined(parts, " "), "lead")
     return [lead, _how_sure(record), *_strongest(record, evidence), _since(record, evidence)]
+
+
+def _found_in_part(record: CampaignRecord) -> bool:
+    """Whether analysts called some members fraud, and not others."""
+    return record.state is CampaignState.CONFIRMED and 0 < record.confirmed_members < record.members
 
 
 def _analysts(verdict: ReviewRecord) -> Markup:

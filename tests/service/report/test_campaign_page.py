@@ -185,6 +185,20 @@ def test_each_state_is_said_in_its_own_words(state: CampaignState, words: str) -
     assert words in Elements(page_of(make_record(state=state))).text
 
 
+@pytest.mark.parametrize(
+    ("confirmed", "words", "title"),
+    [
+        (3, "behind these 3 accounts.", "are run"),
+        (2, "behind 2 of these 3 accounts. The other one is tied to them by the evidence alone.", "appear to be run"),
+        (1, "behind 1 of these 3 accounts. The other 2 are tied to them by the evidence alone.", "appear to be run"),
+    ],
+)
+def test_no_more_accounts_are_said_to_be_found_by_analysts_than_were(confirmed: int, words: str, title: str) -> None:
+    text = Elements(page_of(make_record(state=CampaignState.CONFIRMED, confirmed_members=confirmed))).text
+    assert f"Analysts found that one party is {words}" in text
+    assert f"3 accounts {title} by one party" in text
+
+
 def test_an_analysts_word_alone_is_not_given_a_probability() -> None:
     text = Elements(page_of(make_record(score=None, origin="label"))).text
     assert "no probability was computed" in text
