@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -49,7 +50,7 @@ def bulk(engine: Engine, segments: Segments, memory: Memory) -> Iterator[Bulk]:
     staged: list[Segment] = []
     published = False
     try:
-        with writing(engine) as connection, Behind() as writes, Behind() as stages:
+        with writing(engine) as connection, Behind(at_once=not _shared(connection)) as writes, Behind() as stages:
             file = Bulk(connection, segments, memory, staged, writes, stages)
             yield file
             file.finish()
@@ -155,6 +156,8 @@ class Bulk:
         if isinstance(facts, UsageFacts):
             self._gather(facts, learned)
         else:
+            # Nothing may be written beside a statement that may fail: SQLite then takes back all there was before.
+            self._writes.done()
             factrows.insert_facts(self._connection, facts, learned)
         factrows.insert_names(self._connection, factrows.names_said(facts))
         self._links.append(
@@ -211,6 +214,18 @@ class Bulk:
         self._segments.publish(self._connection, self._staged)
 
 
+def _shared(connection: Connection) -> bool:
+    """Whether a connection may be read from one thread while another writes on it.
+
+    PostgreSQL's takes one statement at a time, and a COPY is none that another waits for. SQLite's does where it was
+    built to be shared, as nearly everywhere.
+    """
+    return connection.dialect.name == "sqlite" and sqlite3.threadsafety == _SERIALISED
+
+
+_SERIALISED = 3  # of PEP 249: threads may share connections and cursors
+
+
 def _erased(connection: Connection) -> Int64s:
     return columns_of(run(connection, "SELECT account FROM accounts WHERE erased_at IS NOT NULL"), 1)[0]
 
@@ -227,6 +242,10 @@ class Behind:
     by whoever gives the next one, or asks for the end.
     """
 
+    def __init__(self, *, at_once: bool = False) -> None:
+        """``at_once``: each piece is done when it is given."""
+        self._at_once = at_once
+
     def __enter__(self) -> Self:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="import")
         self._going: Future[None] | None = None
@@ -238,7 +257,10 @@ class Behind:
     def do(self, work: Callable[[], None]) -> None:
         """Begins a piece, as soon as the one before it has ended."""
         self.done()
-        self._going = self._pool.submit(work)
+        if self._at_once:
+            work()
+        else:
+            self._going = self._pool.submit(work)
 
     def done(self) -> None:
         """Waits for the last piece."""

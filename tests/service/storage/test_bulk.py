@@ -135,6 +135,26 @@ def test_a_file_of_which_something_cannot_be_written_meanwhile_leaves_nothing(
     )
 
 
+def test_rows_are_looked_up_while_thousands_before_them_are_written(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_module, "LINK_ROWS", 1_000)
+    monkeypatch.setattr(bulk_module, "TILE_ROWS", 1_000)
+    names = [[f"{batch}-{i}" for i in range(2_500)] for batch in range(6)]
+    batches = [join([usage(name, [f"event-{name}"], ip=name) for name in some]) for some in names]
+    with store.bulk() as file:
+        for facts in batches:
+            assert set(file.usage(facts).tolist()) == {NEW}
+        signups = join([signup(name, START) for name in names[0]])
+        assert set(file.signups(signups).tolist()) == {NEW}
+    with store.bulk() as file:
+        assert {status for facts in batches for status in file.usage(facts).tolist()} == {DUPLICATE}
+    account, *_ = store.link_rows(LATER)
+    assert len(np.unique(account)) == 15_000
+    tiles = store.history(hash64_many([name for some in names for name in some]), LATER).usage
+    assert tiles.values[:, 0].tolist() == [1] * 15_000
+
+
 def test_live_and_imported_exchanges_know_of_each_other(store: Store) -> None:
     store.write([arrival(START + 5 * DAY, usage=usage("a", ["live"]))])
     with store.bulk() as file:
