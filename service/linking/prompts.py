@@ -32,6 +32,7 @@ REACH = 48  # neighbours in sorted order that a word is compared with; the rest 
 AT_ONCE = 1 << 22  # pairs, 64 MiB, that are gathered before they are joined
 FEW = 1 << 24  # words, up to which two of six blocks tell enough; above, three of seven
 _CACHED = 1 << 14  # words that are worked on at once: they stay in the processor's cache, which is twice as fast
+_IN_CACHE = 1 << 17  # the same where they are in order
 _DENSE = 4  # a share of words above one in so many is faster looked at as a whole
 _TABLE_BITS = 24  # of the table that says which blocks new words have
 
@@ -68,12 +69,24 @@ NO_PROMPTS = PromptIds(np.empty(0, np.uint64), np.empty(0, np.uint64))
 
 def extend(known: PromptIds, old: Words, new: Words) -> PromptIds:
     """Prompt ids of ``old`` and ``new`` words together (both ascending, distinct); ``known`` are those of ``old``."""
-    ids, left, right = known, new[:0], new[:0]
-    for one, other in near_pairs(new, old):
-        left, right = np.concatenate([left, one]), np.concatenate([right, other])
-        if len(left) > AT_ONCE:
-            ids, left, right = _joined(ids, left, right), new[:0], new[:0]
-    return _joined(ids, left, right)
+    ids, pairs = known, [(new[:0], new[:0])]
+    for found in near_pairs(new, old):
+        pairs.append(found)
+        if sum(len(left) for left, _ in pairs) > AT_ONCE:
+            pairs = [_mostly_once(pairs)]
+            if len(pairs[0][0]) > AT_ONCE // 2:
+                ids, pairs = _joined(ids, *pairs[0]), [(new[:0], new[:0])]
+    return _joined(ids, *_mostly_once(pairs))
+
+
+def _mostly_once(pairs: list[tuple[Words, Words]]) -> tuple[Words, Words]:
+    """The pairs, ordered by their left words, hardly any of them twice: many choices of blocks find the same."""
+    left, right = (np.concatenate(side) for side in zip(*pairs, strict=True))
+    order = np.argsort(left)
+    left, right = left[order], right[order]
+    kept = np.ones(len(left), bool)
+    kept[1:] = (left[1:] != left[:-1]) | (right[1:] != right[:-1])
+    return left[kept], right[kept]
 
 
 def _joined(known: PromptIds, left: Words, right: Words) -> PromptIds:
@@ -128,7 +141,8 @@ def near_pairs(new: Words, old: Words) -> Iterator[tuple[Words, Words]]:
 def _near_by(choice: tuple[int, ...], edges: list[int], new: Words, old: Words) -> tuple[Words, Words]:
     """The pairs that one choice of blocks brings together."""
     moves, width = _moves(edges, choice)
-    fresh = np.sort(_shuffle(new, moves))
+    fresh = _shuffle(new, moves)
+    fresh.sort()
     shuffled = fresh
     if len(old):
         among = old[_meets(old, fresh, moves[: len(choice)], width)]
@@ -193,17 +207,40 @@ def _neighbours(ordered: Words, shift: np.uint64) -> tuple[Words, Words]:
     """
     left: list[Words] = [ordered[:0]]
     right: list[Words] = [ordered[:0]]
+    for some in _buckets(ordered, int(shift)):
+        one, other = _neighbours_among(some, shift)
+        left.append(one)
+        right.append(other)
+    return np.concatenate(left), np.concatenate(right)
+
+
+def _buckets(ordered: Words, shift: int) -> Iterator[Words]:
+    """Pieces of about _IN_CACHE words, cut where the bits above ``shift`` change: no pair is torn apart."""
+    low = 0
+    while low < len(ordered):
+        high = low + _IN_CACHE
+        if high < len(ordered):
+            after = ((int(ordered[high]) >> shift) + 1) << shift
+            high = int(np.searchsorted(ordered, np.uint64(after))) if after < 1 << 64 else len(ordered)
+        yield ordered[low:high]
+        low = high
+
+
+def _neighbours_among(ordered: Words, shift: np.uint64) -> tuple[Words, Words]:
+    left: list[Words] = [ordered[:0]]
+    right: list[Words] = [ordered[:0]]
+    limit = np.uint64(1) << shift
     has_after, has_before = np.zeros(len(ordered), bool), np.zeros(len(ordered), bool)
     here = np.arange(len(ordered))
     for step in range(1, REACH):
         if len(here) > len(ordered) // _DENSE:
             apart = ordered[step:] ^ ordered[:-step]
-            here = np.flatnonzero(apart >> shift == 0)
+            here = np.flatnonzero(apart < limit)
             apart = apart[here]
         else:
             here = here[: np.searchsorted(here, len(ordered) - step)]
             apart = ordered[here] ^ ordered[here + step]
-            same = apart >> shift == 0
+            same = apart < limit
             here, apart = here[same], apart[same]
         if not len(here):
             break

@@ -10,7 +10,9 @@ Accounts are slots here: numbers from 0 in the order in which they were first he
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +21,9 @@ from service.domain.facts import Int32s, Int64s
 from service.domain.time import HOUR
 from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend, within
 from service.linking.sightings import Bools, Number, grown, runs
+
+AT_ONCE = 2_000_000  # exchanges that are taken in together: 100 bytes each meanwhile
+_UNSAID = -1  # in place of a word's owner until it is taken in
 
 _NOBODY = np.empty(0, np.int32)
 _NO_WORDS = np.empty(0, np.uint64)
@@ -40,6 +45,7 @@ class Said:
 
 
 _SAID = ("slot", "word", "happened")
+_Rows: TypeAlias = tuple[Words, Int32s, Int32s]  # prompts by one of their words, slots, exchanges
 
 
 class Spoken:
@@ -63,41 +69,56 @@ class Spoken:
         """Words that have been compared with each other."""
         return max(len(self.word), len(self._compared))
 
-    def add(self, said: Said, slots: int) -> None:
-        """Takes in exchanges; ``slots`` accounts are known by now."""
+    def add(self, said: Sequence[Said], slots: int) -> None:
+        """Takes in exchanges; ``slots`` accounts are known by now.
+
+        All new words are compared in one go: when ten million exchanges came at a time, each time's were compared with
+        all before, and fifty million took minutes. Who said them is taken in part by part.
+        """
         self._alone = grown(self._alone, slots, 0)
+        words = _distinct([part.word for part in said])
+        fresh = words[~within(words, self.word)] if len(self.word) else words
+        del words
+        before = self.ids.word
+        self._compare(fresh)
+        joined, there = _find(self.word, self.ids.word[~within(self.ids.word, before)])
+        joined = joined[there]
+        rows = [self._no_longer_once(joined[self._once[joined]])]
+        self._insert(fresh)
+        rows += [self._take_in(part) for part in _portions(said)]
+        word, slot, count = (np.concatenate(column) for column in zip(*rows, strict=True))
+        del rows
+        self._say(word, slot, count)
+
+    def _take_in(self, said: Said) -> _Rows:
+        """Notes who said which words, all of them known; rows of those that are not ``_once``."""
         spoken = np.flatnonzero(said.word)
         order = spoken[np.argsort(said.word[spoken])]
         word, slot, hour = said.word[order], said.slot[order], (said.happened[order] // HOUR).astype(np.int32)
-        if not len(word):
-            return
         start, length = runs(word.view(np.int64))
-        each = word[start]
-        last = np.maximum.reduceat(hour, start)
-        place, there = _find(self.word, each)
-        self._last[place[there]] = np.maximum(self._last[place[there]], last[there])
-        again = place[there & self._once[place]] if len(self.word) else place[:0]
-        fresh = np.flatnonzero(~there)
-        before = self.ids.word
-        self._compare(each[fresh])
-        once = (length[fresh] == 1) & ~within(each[fresh], self.ids.word)
-        joined, there = _find(self.word, self.ids.word[~within(self.ids.word, before)])
-        joined = joined[there]
-        # No longer said once, or like another one.
-        told = np.unique(np.concatenate([again, joined[self._once[joined]]]))
-        repeated = (self.word[told], self._owner[told], np.ones(len(told), np.int32))
-        self._once[told] = False
-        np.subtract.at(self._alone, repeated[1], 1)
-        np.add.at(self._alone, slot[start[fresh[once]]], 1)
-        alone = np.zeros(len(each), bool)
-        alone[fresh[once]] = True
-        rows = np.repeat(~alone, length)
-        self._insert(each[fresh], slot[start[fresh]], once, last[fresh])
-        self._say(
-            np.concatenate([repeated[0], word[rows]]),
-            np.concatenate([repeated[1], slot[rows]]),
-            np.concatenate([repeated[2], np.ones(int(rows.sum()), np.int32)]),
+        place = np.searchsorted(self.word, word[start])
+        if len(start):
+            self._last[place] = np.maximum(self._last[place], np.maximum.reduceat(hour, start))
+        again = self._no_longer_once(place[self._once[place]])
+        new = self._owner[place] == _UNSAID
+        once = new & (length == 1)
+        once[once] = ~within(word[start[once]], self.ids.word)
+        self._owner[place[new]] = slot[start[new]]
+        self._once[place[once]] = True
+        np.add.at(self._alone, slot[start[once]], 1)
+        rows = np.repeat(~once, length)
+        return (
+            np.concatenate([again[0], word[rows]]),
+            np.concatenate([again[1], slot[rows]]),
+            np.concatenate([again[2], np.ones(int(rows.sum()), np.int32)]),
         )
+
+    def _no_longer_once(self, place: Int64s) -> _Rows:
+        """Rows of words that were said once and have been said again, or are like another one now."""
+        word, owner = self.word[place], self._owner[place]
+        self._once[place] = False
+        np.subtract.at(self._alone, owner, 1)
+        return word, owner, np.ones(len(place), np.int32)
 
     def remove(self, said: Said, forgotten: int) -> None:
         """Takes out exchanges that were added before, and forgets words that nobody said since ``forgotten``."""
@@ -144,17 +165,17 @@ class Spoken:
         self.ids = extend(self.ids, known, fresh[~within(fresh, known)])
         self._compared = _NO_WORDS
 
-    def _insert(self, word: Words, owner: Int32s, once: Bools, last: Int32s) -> None:
-        """Puts words in their places; ``word`` is ascending, and none of them is there."""
+    def _insert(self, word: Words) -> None:
+        """Puts words in their places that nobody has said yet; ``word`` is ascending, and none of them is there."""
         if not len(word):
             return
         at = np.searchsorted(self.word, word) + np.arange(len(word))
         old = np.ones(len(self.word) + len(word), bool)
         old[at] = False
         self.word = _merged(self.word, word, old, at)
-        self._owner = _merged(self._owner, owner, old, at)
-        self._once = _merged(self._once, once, old, at)
-        self._last = _merged(self._last, last, old, at)
+        self._owner = _merged(self._owner, _UNSAID, old, at)
+        self._once = _merged(self._once, False, old, at)
+        self._last = _merged(self._last, np.iinfo(np.int32).min, old, at)
 
     def _say(self, word: Words, slot: Int32s, count: Int32s) -> None:
         """Adds to the rows, whose prompts may have been joined since; rows without an exchange go."""
@@ -190,7 +211,28 @@ class Spoken:
         return cls(words[:known], PromptIds(words[known : known + joined], words[known + joined :]))
 
 
-def _merged(old: NDArray[Number], new: NDArray[Number], is_old: Bools, at: Int64s) -> NDArray[Number]:
+def _distinct(parts: list[Words]) -> Words:
+    """The words in all of the parts, ascending, each once; not 0."""
+    words = np.concatenate([_NO_WORDS, *parts])
+    words.sort()
+    first = np.ones(len(words), bool)
+    np.not_equal(words[1:], words[:-1], out=first[1:])
+    first &= words != 0
+    return words[first]
+
+
+def _portions(said: Sequence[Said]) -> Iterator[Said]:
+    """All of ``said``, about AT_ONCE at a time."""
+    some: list[Said] = []
+    for part in said:
+        some.append(part)
+        if sum(len(each.slot) for each in some) >= AT_ONCE:
+            yield Said.joined(some)
+            some = []
+    yield Said.joined(some)
+
+
+def _merged(old: NDArray[Number], new: NDArray[Number] | int, is_old: Bools, at: Int64s) -> NDArray[Number]:
     """Both in one, the new ones ``at`` their places."""
     out = np.empty(len(is_old), old.dtype)
     out[is_old], out[at] = old, new

@@ -65,23 +65,28 @@ class UsageLog:
         self.days = np.zeros(0, np.int64)  # (slots,) days with one
         self.first = np.zeros(0, np.int64)  # (slots,) when the first one happened, NEVER: there is none
 
-    def add(self, some: Held, slots: int) -> None:
-        """Takes in exchanges; ``slots`` accounts are known by now."""
+    def add(self, some: Held, slots: int) -> list[Held]:
+        """Takes in exchanges; ``slots`` accounts are known by now. They are given back as they are held, by day."""
         self.count = grown(self.count, slots, 0)
         self.days = grown(self.days, slots, 0)
         self.first = grown(self.first, slots, NEVER)
         self.count += np.bincount(some.slot, minlength=slots)
         np.minimum.at(self.first, some.slot, some.happened)
-        for day, mine in _by_day(some):
-            parts = self._days.setdefault(day, [])
-            parts.append(mine)
-            if len(parts) >= _PARTS:
-                self._days[day] = [Held.joined(parts)]
+        by_day = _by_day(some)
+        for day, mine in by_day:
+            self._days.setdefault(day, []).append(mine)
             active = grown(self._active.get(day, np.zeros(0, bool)), slots, False)
             was = active.copy()
             active[mine.slot] = True
             self._active[day] = active
             self.days[active & ~was] += 1
+        return [mine for _, mine in by_day]
+
+    def settle(self) -> None:
+        """Puts days together that came in many parts. Whoever still holds a part holds it twice from then on."""
+        for day, parts in self._days.items():
+            if len(parts) >= _PARTS:
+                self._days[day] = [Held.joined(parts)]
 
     def happened(self, after: int, until: int) -> Held:
         """Those that happened in (after, until]."""

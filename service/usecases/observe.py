@@ -34,8 +34,6 @@ CACHE = "prompts"
 WORTH_KEEPING = 1.02  # times as many words as were left for others last, by one that had to read everything ...
 WORTH_MORE = 1.5  # ... and by one that remembers, and may look again in a moment
 _COLUMNS = ("account", "happened", "simhash", "input_tokens", "output_tokens", "client", "model")
-# Exchanges whose prompts are taken in together: 150 bytes each meanwhile, which of fifty million would be 7 GiB.
-SAID_AT_ONCE = 10_000_000
 _EVER = -(2**62)
 
 
@@ -205,15 +203,13 @@ class Observer:
             )
             recent = happened > as_of - LOOKBACK
             some = some if recent.all() else some.take(recent)
-            self._log.add(some, len(self._account))
+            said += [Said(part.slot, part.word, part.happened) for part in self._log.add(some, len(self._account))]
             recent = some.happened > as_of - HABITS
             self._habits.add(_of_habits(some if recent.all() else some.take(recent)), as_of)
-            said.append(Said(some.slot, some.word, some.happened))
-            if sum(len(part.slot) for part in said) >= SAID_AT_ONCE:
-                self._spoken.add(Said.joined(said), len(self._account))
-                said = []
         self._log.add(NOTHING_HELD, len(self._account))
-        self._spoken.add(Said.joined(said), len(self._account))
+        self._spoken.add(said, len(self._account))
+        said.clear()
+        self._log.settle()
 
     def _sightings(self, n: int, place: Int64s, signups: Signups, as_of: int) -> Sightings:
         owner = place[self._links.account]

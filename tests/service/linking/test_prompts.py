@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -68,6 +68,7 @@ def test_of_planted_clusters_hardly_a_word_is_lost(shape: str, size: int, allowe
     assert np.mean(lost) <= allowed
 
 
+@settings(deadline=None)  # which waits for threads
 @given(near_words, st.data())
 def test_only_words_within_four_bits_are_joined_directly(words: Words, data: st.DataObject) -> None:
     new = data.draw(subsets(words))
@@ -78,6 +79,7 @@ def test_only_words_within_four_bits_are_joined_directly(words: Words, data: st.
         assert (np.isin(left, new) | np.isin(left, old)).all()
 
 
+@settings(deadline=None)  # which waits for threads
 @given(near_words)
 def test_prompts_that_are_joined_are_joined_by_a_chain_of_near_ones(words: Words) -> None:
     ids = full(words)
@@ -86,6 +88,7 @@ def test_prompts_that_are_joined_are_joined_by_a_chain_of_near_ones(words: Words
         assert len(np.unique(by_force[ids.of(words) == prompt])) == 1
 
 
+@settings(deadline=None)  # which waits for threads
 @given(near_words)
 def test_the_id_of_a_prompt_is_the_least_of_its_words(words: Words) -> None:
     ids = full(words)
@@ -95,6 +98,7 @@ def test_the_id_of_a_prompt_is_the_least_of_its_words(words: Words) -> None:
     assert np.all(ids.word[1:] > ids.word[:-1])
 
 
+@settings(deadline=None)  # which waits for threads
 @given(near_words, st.data())
 def test_whatever_was_joined_stays_joined_when_words_are_added(words: Words, data: st.DataObject) -> None:
     old = data.draw(subsets(words))
@@ -104,6 +108,7 @@ def test_whatever_was_joined_stays_joined_when_words_are_added(words: Words, dat
         assert len(np.unique(grown.of(old[known.of(old) == prompt]))) == 1
 
 
+@settings(deadline=None)  # which waits for threads
 @given(near_words, st.data())
 def test_joining_after_every_choice_of_blocks_gives_what_joining_at_the_end_gives(
     words: Words, data: st.DataObject
@@ -118,6 +123,7 @@ def test_joining_after_every_choice_of_blocks_gives_what_joining_at_the_end_give
     np.testing.assert_array_equal(after_each.prompt, at_the_end.prompt)
 
 
+@settings(deadline=None)  # which waits for threads
 @given(near_words, st.data())
 def test_new_words_that_are_all_known_change_nothing(words: Words, data: st.DataObject) -> None:
     known = full(words)

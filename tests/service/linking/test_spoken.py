@@ -6,10 +6,12 @@ from collections import defaultdict
 from typing import TypeAlias
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.time import HOUR
+from service.linking import spoken as room
 from service.linking.prompts import NO_PROMPTS, PromptIds, distinct, extend
 from service.linking.spoken import Said, Spoken
 
@@ -57,7 +59,7 @@ def check(spoken: Spoken, rows: list[Row], ids: PromptIds, place: list[int]) -> 
 def test_words_that_come_look_by_look_are_the_prompts_of_all_at_once(looks: list[list[Row]]) -> None:
     spoken, rows = Spoken(), []
     for each in looks:
-        spoken.add(said(each), SLOTS)
+        spoken.add([said(each)], SLOTS)
         rows += each
         words = distinct(np.array([word for _, word, _ in rows if word], np.uint64))
         ids = extend(NO_PROMPTS, words[:0], words)
@@ -75,7 +77,7 @@ def test_what_is_taken_out_again_was_never_said(looks: list[list[Row]], until: l
         spoken.remove(said([row for row in rows if row[2] < oldest]), oldest * HOUR)
         rows = [row for row in rows if row[2] >= oldest]
         fresh = [row for row in each if row[2] >= oldest]
-        spoken.add(said(fresh), SLOTS)
+        spoken.add([said(fresh)], SLOTS)
         rows += fresh
         check(spoken, rows, NO_PROMPTS, list(range(SLOTS)))
     assert set(spoken.word.tolist()) == {word for _, word, _ in rows if word}
@@ -86,24 +88,46 @@ def test_what_is_taken_out_again_was_never_said(looks: list[list[Row]], until: l
 def test_one_that_was_left_for_others_and_told_everything_says_the_same(looks: list[list[Row]], split: int) -> None:
     spoken, rows = Spoken(), []
     for each in looks[:split]:
-        spoken.add(said(each), SLOTS)
+        spoken.add([said(each)], SLOTS)
         rows += each
     taken = Spoken.unpacked(spoken.packed())
     assert taken.compared == len(spoken.word)
     later = [row for each in looks[split:] for row in each]
-    taken.add(said(rows + later), SLOTS)
-    spoken.add(said(later), SLOTS)
+    taken.add([said(rows + later)], SLOTS)
+    spoken.add([said(later)], SLOTS)
     for one, other in zip(taken.rows(np.arange(SLOTS), SLOTS), spoken.rows(np.arange(SLOTS), SLOTS), strict=True):
         np.testing.assert_array_equal(one, other)
     assert taken.word.tolist() == spoken.word.tolist()
 
 
+@settings(max_examples=50, deadline=None)
+@given(rows_of(near_words), rows_of(near_words), st.integers(1, 6))
+def test_exchanges_taken_in_part_by_part_are_those_taken_in_together(
+    before: list[list[Row]], looks: list[list[Row]], at_once: int
+) -> None:
+    one, other = Spoken(), Spoken()
+    with pytest.MonkeyPatch.context() as patch:
+        for each in (before, looks):
+            one.add([said([row for rows in each for row in rows])], SLOTS)
+        patch.setattr(room, "AT_ONCE", at_once)
+        for each in (before, looks):
+            other.add([said(rows) for rows in each], SLOTS)
+    for left, right in zip(one.rows(np.arange(SLOTS), SLOTS), other.rows(np.arange(SLOTS), SLOTS), strict=True):
+        np.testing.assert_array_equal(left, right)
+    assert other.packed() == one.packed()
+    gone = [row for rows in (*before, *looks) for row in rows if row[2] < 9]
+    for each in (one, other):
+        each.remove(said(gone), 9 * HOUR)
+    for left, right in zip(one.rows(np.arange(SLOTS), SLOTS), other.rows(np.arange(SLOTS), SLOTS), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
 def test_a_prompt_whose_least_word_is_forgotten_keeps_its_name_and_takes_in_more() -> None:
     spoken = Spoken()
-    spoken.add(said([(0, 0b001, 1), (1, 0b011, 5), (2, 0b011, 5)]), SLOTS)
+    spoken.add([said([(0, 0b001, 1), (1, 0b011, 5), (2, 0b011, 5)])], SLOTS)
     spoken.remove(said([(0, 0b001, 1)]), 2 * HOUR)
     assert spoken.word.tolist() == [0b011]
-    spoken.add(said([(3, 0b111, 6)]), SLOTS)
+    spoken.add([said([(3, 0b111, 6)])], SLOTS)
     account, prompt, _ = spoken.rows(np.arange(SLOTS), SLOTS)
     assert account.tolist() == [1, 2, 3]
     assert prompt.tolist() == [0b001] * 3

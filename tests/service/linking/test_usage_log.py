@@ -40,7 +40,9 @@ def test_a_log_holds_what_was_added_and_is_not_too_old(looks: list[list[Row]], u
             assert as_rows(gone) == sorted(row for row in left if row[1] <= oldest)
             left = [row for row in left if row[1] > oldest]
         rows = [row for row in come if row[1] > oldest]
-        log.add(held(rows), SLOTS)
+        taken = log.add(held(rows), SLOTS)
+        assert sorted(row for part in taken for row in as_rows(part)) == sorted(rows)
+        log.settle()
         left += rows
     log.add(NOTHING_HELD, SLOTS)
     assert log.count.tolist() == [sum(slot == each for slot, _ in left) for each in range(SLOTS)]
@@ -58,6 +60,7 @@ def test_columns_of_an_exchange_stay_together() -> None:
     rows = [(i % SLOTS, i * 7 % 90) for i in range(60)]
     for first in range(0, 60, 5):
         log.add(held(rows[first : first + 5], first), SLOTS)
+        log.settle()
     found = log.of(np.ones(SLOTS, bool))
     for name in ("word", "tokens_in", "tokens_out", "client", "model"):
         at = getattr(found, name).astype(np.int64)

@@ -25,7 +25,7 @@ from service.domain.facts import LinkFacts, SignupFacts, UsageFacts
 from service.domain.profile import PROFILE, PROFILE_INDEX
 from service.domain.raw import Label
 from service.domain.time import DAY, HOUR, MINUTE, SECOND, rfc3339
-from service.linking import habits
+from service.linking import habits, spoken
 from service.linking.find import Found
 from service.linking.judge import DETECTED, TERMS, Judge
 from service.storage.store import Store
@@ -213,7 +213,7 @@ def test_an_instance_that_remembers_finds_what_a_new_one_finds(world: Store, mon
 def test_prompts_that_are_taken_in_by_parts_link_as_those_of_all_at_once(
     world: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More exchanges than memory should hold while they are compared come in parts, one table or more each."""
+    """More exchanges than memory should hold while they are taken in come in parts, one table or more each."""
     at_once = Detect(world, JUDGE).observed(T)
     rows = world.usage_rows
 
@@ -223,7 +223,7 @@ def test_prompts_that_are_taken_in_by_parts_link_as_those_of_all_at_once(
                 yield table.slice(first, 500)
 
     monkeypatch.setattr(world, "usage_rows", by_parts)
-    monkeypatch.setattr(observe, "SAID_AT_ONCE", 1_200)
+    monkeypatch.setattr(spoken, "AT_ONCE", 1_200)
     in_parts = Detect(world, JUDGE).observed(T)
     assert in_parts.usage.exchanges == at_once.usage.exchanges > 3_600
     same(at_once.accounts, in_parts.accounts)
