@@ -24,7 +24,7 @@ WORTH_A_LOOK = 4.5  # nats, a key's mean surprise below which it brings no candi
 SLACK = 1.0  # nats off each shared key: many that say little are not one that says much
 KEYS_PER_ACCOUNT = 256  # of a kind, the most surprising, that pairs are compared by
 FAMILY_PAIR_CAP = 14.0  # nats
-_AT_ONCE = 100_000  # pairs
+_AT_ONCE = 20_000  # pairs, 2 kB each meanwhile
 _ROUNDING = 1e-6  # nats that sums in another order may differ by, and more
 
 
