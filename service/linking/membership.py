@@ -8,12 +8,15 @@ counts for prompts alone: whoever works for a campaign sends its prompts.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import betaln
 
-from service.domain.facts import Float64s, Int64s
+from service.domain.facts import Float64s, Int32s, Int64s
 from service.domain.time import DAY
 from service.linking.accounts import Accounts
 from service.linking.communities import compact
@@ -26,11 +29,15 @@ SMALLEST = 4  # accounts; fewer are no campaign
 PRIOR = 2.0  # accounts' worth of chance that a group's rates lean on
 ENRICHED = 0.5  # nats, below which a key says nothing for a group
 PROMPT_FLOOR = -6.0  # nats that not sharing a campaign's prompts takes away at most
+AT_ONCE = 1 << 17  # meetings of an account with a group that are weighed together: 13 MB, which a cache holds
 _ROUNDING = 1e-6  # nats that sums in another order may differ by, and more
 ALIKE = 3.0  # how alike members' shares of a campaign's prompts are: as if each were known from so many prompts
 LOT = DAY  # before and after an account came, in which others came with it
 CADENCE = (-2.0, 3.0)  # nats that this says at least and at most
 SAME = 0.35  # share of its own nats that a group must find in another one to be part of it
+
+Int16s: TypeAlias = NDArray[np.int16]
+_NONE32 = np.empty(0, np.int32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,24 +110,17 @@ def fits(
     """
     keys = group_keys(seen, surprise, group)
     groups = len(keys.size)
-    row, entry = _meet(seen, keys)
-    account, owner = seen.account[row], keys.group[entry]
-    own = group[account] == owner
-    others, size = keys.members[entry] - own, keys.size[owner] - own
-    chance = np.exp(-surprise)[row]
-    degree = seen.degree[seen.key[row]]
-    outside = np.minimum(chance * np.maximum(degree - keys.members[entry] + 1, 1) / degree, 1.0)
-    nats = np.clip(np.log((others + PRIOR * chance) / (size + PRIOR) / outside), 0.0, KEY_CAP)
-    nats[others < 1] = 0.0
-    kind = seen.kind[seen.key[row]]
-    is_prompt = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
-    prompts = _prompt_rates(seen, group, account[own], owner[is_prompt & own], owner[is_prompt & ~own], groups)
     floor = least - CADENCE[1] - _ROUNDING
+    met = _met(seen, surprise, group, keys, None if floor <= 0 else np.zeros(seen.n, bool) if whole is None else whole)
+    prompts = _prompt_rates(seen, group, met)
+    near = np.ones(len(met.nats), bool)
     if floor > 0:  # who cannot reach it with all groups together cannot with one
-        near = (nats > 0) & (summed(account, nats, seen.n) >= floor)[account]
-        near = np.flatnonzero(near if whole is None else near | whole[account])
-        account, owner, nats, kind, is_prompt = (part[near] for part in (account, owner, nats, kind, is_prompt))
-    code = account * groups + owner
+        near = (met.nats > 0) & (summed(met.account, met.nats, seen.n) >= floor)[met.account]
+        near |= False if whole is None else whole[met.account]
+    nats, kind = met.nats[near], met.kind[near].astype(np.int64)
+    is_prompt = _is_prompt(seen, kind, nats)
+    code = met.account[near].astype(np.int64) * groups + met.owner[near]
+    del met, near
     order = np.argsort(code, kind="stable")
     code, nats, kind, is_prompt = code[order], nats[order], kind[order], is_prompt[order]
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
@@ -144,15 +144,79 @@ def fits(
     return Fits(who, of, families, per_kind, came, keys.size)
 
 
-def _meet(seen: Sightings, keys: GroupKeys) -> tuple[Int64s, Int64s]:
-    """All (row of ``seen``, row of ``keys``) with the same key."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Met:
+    """Accounts that showed a key of a group, one row per (account, key, group), in the order of ``seen``."""
+
+    account: Int32s
+    owner: Int32s  # the group
+    nats: Float64s  # that the key says for it, clipped
+    kind: Int16s
+    belonging: Bools  # (n,) accounts with a key of their own group
+    inside: Int64s  # (groups,) prompts of the group that members sent ...
+    outside: Int64s  # ... and that somebody else did
+
+
+def _met(seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, whole: Bools | None) -> _Met:
+    """All of them; ``whole`` not None: without those that say nothing, but for accounts that are ``whole``.
+
+    Put together piece by piece, since a public prompt that many groups have meets each of its senders with each of
+    them: a hundred bytes each while they are weighed.
+    """
+    groups = len(keys.size)
+    belonging = np.zeros(seen.n, bool)
+    inside, outside = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
+    kept: list[tuple[Int32s, Int32s, Float64s, Int16s]] = [(_NONE32, _NONE32, np.empty(0), np.empty(0, np.int16))]
+    for row, entry in _meetings(seen, keys):
+        account, owner = seen.account[row], keys.group[entry]
+        own = group[account] == owner
+        others, size = keys.members[entry] - own, keys.size[owner] - own
+        chance = np.exp(-surprise[row])
+        degree = seen.degree[seen.key[row]]
+        elsewhere = np.minimum(chance * np.maximum(degree - keys.members[entry] + 1, 1) / degree, 1.0)
+        nats = np.clip(np.log((others + PRIOR * chance) / (size + PRIOR) / elsewhere), 0.0, KEY_CAP)
+        nats[others < 1] = 0.0
+        kind = seen.kind[seen.key[row]]
+        is_prompt = _is_prompt(seen, kind, nats)
+        belonging[account[own]] = True
+        inside += np.bincount(owner[is_prompt & own], minlength=groups)
+        outside += np.bincount(owner[is_prompt & ~own], minlength=groups)
+        some = slice(None) if whole is None else np.flatnonzero((nats > 0) | whole[account])
+        kept.append(
+            (account[some].astype(np.int32), owner[some].astype(np.int32), nats[some], kind[some].astype(np.int16))
+        )
+    accounts, owners, said, kinds = zip(*kept, strict=True)
+    return _Met(
+        np.concatenate(accounts),
+        np.concatenate(owners),
+        np.concatenate(said),
+        np.concatenate(kinds),
+        belonging,
+        inside,
+        outside,
+    )
+
+
+def _is_prompt(seen: Sightings, kind: Int64s | Int16s, nats: Float64s) -> Bools:
+    """Which rows count as prompts of their groups."""
+    out: Bools = (families_of(seen.kinds) == PROMPT)[kind] & (nats > 1.0)
+    return out
+
+
+def _meetings(seen: Sightings, keys: GroupKeys) -> Iterator[tuple[Int64s, Int64s]]:
+    """All (row of ``seen``, row of ``keys``) with the same key, in order, about AT_ONCE at a time."""
     low = np.searchsorted(keys.key, np.arange(len(seen.degree) + 1))
-    count = np.diff(low)[seen.key]
-    rows = np.flatnonzero(count)
-    count = count[rows]
-    row = np.repeat(rows, count)
-    offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-    return row, np.repeat(low[seen.key[rows]], count) + offset
+    every = np.flatnonzero(np.diff(low)[seen.key])
+    until = np.cumsum(np.diff(low)[seen.key[every]])
+    first = 0
+    while first < len(every):
+        done = until[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(until, done + AT_ONCE, "right")))
+        rows = every[first:last]
+        count = np.diff(until[first:last], prepend=done)
+        offset = np.arange(until[last - 1] - done) - np.repeat(np.cumsum(count) - count, count)
+        yield np.repeat(rows, count), np.repeat(low[seen.key[rows]], count) + offset
+        first = last
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,23 +228,16 @@ class _PromptRates:
     base: Float64s  # (groups,) of all others'
 
 
-def _prompt_rates(
-    seen: Sightings, group: Int64s, members: Int64s, inside: Int64s, outside: Int64s, groups: int
-) -> _PromptRates:
-    """``members`` are those with a key of their group, in any order; ``inside`` and ``outside`` the groups of prompts.
-
-    Each of those is a prompt of a group that a member, or somebody else, sent.
-    """
+def _prompt_rates(seen: Sightings, group: Int64s, met: _Met) -> _PromptRates:
+    groups = len(met.inside)
     places = [i for i, family in enumerate(families_of(seen.kinds).tolist()) if family == PROMPT]
     if not places:
         return _PromptRates(None, np.zeros(groups), np.zeros(groups))
     sent = seen.shown[places].sum(axis=0).astype(np.float64)
-    there = np.zeros(seen.n, bool)
-    there[members] = True
-    who = np.flatnonzero(there)
+    who = np.flatnonzero(met.belonging)
     total = summed(group[who], sent[who], groups)
-    rate = np.clip((np.bincount(inside, minlength=groups) + 0.2) / (total + 1.0), 1e-4, 0.95)
-    base = np.clip((np.bincount(outside, minlength=groups) + 0.5) / max(sent.sum(), 1.0), 1e-5, rate / 1.5)
+    rate = np.clip((met.inside + 0.2) / (total + 1.0), 1e-4, 0.95)
+    base = np.clip((met.outside + 0.5) / max(sent.sum(), 1.0), 1e-5, rate / 1.5)
     return _PromptRates(sent, rate, base)
 
 

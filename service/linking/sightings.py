@@ -94,7 +94,7 @@ def grown(values: NDArray[Number], size: int, fill: int) -> NDArray[Number]:
     return out
 
 
-def summed(place: Int64s, values: Float64s, size: int) -> Float64s:
+def summed(place: Int64s | Int32s, values: Float64s, size: int) -> Float64s:
     """(size,) the sum of the values at each place."""
     return np.bincount(place, weights=values, minlength=size).astype(np.float64, copy=False)
 
