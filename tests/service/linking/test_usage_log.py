@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.domain.time import DAY, HOUR
@@ -30,6 +30,7 @@ def as_rows(some: Held) -> list[Row]:
     return sorted(zip(some.slot.tolist(), (some.happened // HOUR).tolist(), strict=True))
 
 
+@settings(deadline=None)
 @given(rows_of_looks, st.lists(st.integers(-40, 210), max_size=12))
 def test_a_log_holds_what_was_added_and_is_not_too_old(looks: list[list[Row]], until: list[int]) -> None:
     log, left, oldest = UsageLog(), [], -(10**6)
