@@ -101,6 +101,7 @@ def _peak(process: subprocess.Popen[bytes]) -> float:
 @contextmanager
 def filled(folder: Path, accounts: int, each: int) -> Iterator[str]:
     """A database with a new world in it; its files go at the end."""
+    folder.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=folder, prefix="gatehouse-") as name:
         home = Path(name)
         make_world(
