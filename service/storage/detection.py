@@ -130,14 +130,20 @@ _STANDING_NOW = (
 _STANDING_THEN = (
     "SELECT c.campaign, c.campaign_id, s.state, c.origin, c.created_at, s.score FROM campaigns c "
     "JOIN campaign_states s ON s.campaign = c.campaign WHERE s.state <> 'merged' AND s.at = "
-    "(SELECT max(x.at) FROM campaign_states x WHERE x.campaign = c.campaign AND x.at <= :at) ORDER BY c.campaign_id"
+    "(SELECT max(x.at) FROM campaign_states x WHERE x.campaign = c.campaign AND (x.at < :at OR x.at = :at "
+    "AND x.verdict IS NOT NULL)) ORDER BY c.campaign_id"
+)
+_MEMBERS_THEN = (
+    "(joined_at < :at OR joined_at = :at AND placed_by <> 'detect') "
+    "AND (left_at > :at OR left_at = :at AND placed_by = 'detect' AND NOT EXISTS (SELECT 1 FROM campaign_bars b "
+    "WHERE b.campaign = campaign_members.campaign AND b.account = campaign_members.account AND b.start_at = :at))"
 )
 
 
 def standing(connection: Connection, as_of: int, at: int | None) -> Standing:
     """See ``Store.standing``."""
     rows = run(connection, _STANDING_NOW) if at is None else run(connection, _STANDING_THEN, at=at)
-    then = "left_at = :at" if at is None else "joined_at <= :at AND left_at > :at"
+    then = "left_at = :at" if at is None else _MEMBERS_THEN
     open_then = "end_at = :at" if at is None else "start_at <= :at AND end_at > :at"
     moment = NEVER if at is None else at
     number = np.array([row[0] for row in rows], np.int64)

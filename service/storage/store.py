@@ -377,7 +377,8 @@ class Store:
     def standing(self, as_of: int, at: int | None = None) -> Standing:
         """Campaigns, but for merged ones, with members and those kept out; for a run as of ``as_of``.
 
-        ``at`` None: as they stand now, whatever moment the run looks at; else as they stood at that moment.
+        ``at`` None: as they stand now, whatever moment the run looks at; else as they stood at that moment, before a
+        look at it: what such a look has made of them does not count, so that the same look again finds the same.
         """
         with snapshot(self.engine) as connection:
             return detection.standing(connection, as_of, at)

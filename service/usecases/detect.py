@@ -160,7 +160,7 @@ class Detect:
             found.group, observed.accounts.account, standing, as_of, fraud=fraud, worth=found.score >= SUSPECTED
         )
         say("gathering evidence", 2, STEPS)
-        campaigns = _campaigns(found, observed, matched, standing, legitimate, self._scored_before(as_of))
+        campaigns = _campaigns(found, observed, matched, standing, legitimate, self._scored_before(as_of, then))
         say("recording", 3, STEPS)
         outcome = self.store.record_detection(campaigns, run=run, as_of=as_of)
         self._observe.keep()
@@ -188,12 +188,11 @@ class Detect:
             outcome=outcome,
         )
 
-    def _scored_before(self, as_of: int) -> dict[str, float] | None:
+    def _scored_before(self, as_of: int, then: Standing) -> dict[str, float] | None:
         """Scores at the look before, by campaign; None: there was none lately."""
         before = self.store.looked_before(as_of)
         if before is None or as_of - before > LATELY:
             return None
-        then = self.store.standing(as_of, as_of - 1)
         return dict(zip(then.campaign_id, then.score.tolist(), strict=True))
 
     def _standing_now(self) -> list[CampaignRecord]:

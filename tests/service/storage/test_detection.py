@@ -224,9 +224,9 @@ def test_campaigns_can_be_read_as_they_stood_at_a_moment(ring: Store) -> None:
         return {name: (state, size) for name, state, size in columns}
 
     detected, confirmed = CampaignState.DETECTED, CampaignState.CONFIRMED
-    assert stood(T - 1) == {}
-    assert stood(T) == {"c-1": (detected, 4)}
-    assert stood(T + HOUR) == {"c-1": (detected, 3), "c-2": (detected, 1)}
+    assert stood(T) == {}  # what a look at a moment makes stands after it
+    assert stood(T + 1) == stood(T + HOUR) == {"c-1": (detected, 4)}
+    assert stood(T + HOUR + 1) == {"c-1": (detected, 3), "c-2": (detected, 1)}
     assert stood(T + 2 * HOUR) == {"c-1": (detected, 2), "c-2": (detected, 1)}
     assert stood(T + 3 * HOUR) == {"c-1": (confirmed, 2), "c-2": (detected, 1)}
     assert stood(T + 4 * HOUR) == {"c-1": (confirmed, 3)}
