@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 
 import numpy as np
 import pyarrow as pa
@@ -69,11 +69,12 @@ def detected(database: str, as_of: int) -> Figure:
     command = [sys.executable, "-m", "service.cli", "detect", "--as-of", rfc3339(as_of), "--database", database]
     before = _busy()
     started = time.perf_counter()
-    process = subprocess.Popen([*command, "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    assert process.stdout is not None
-    peak = _peak(process)
-    said = process.stdout.read()
-    wall = time.perf_counter() - started
+    with TemporaryFile("w+") as out:  # a pipe holds 64 KB, and hundreds of campaigns are told in more
+        process = subprocess.Popen([*command, "--json"], stdout=out, stderr=subprocess.DEVNULL)
+        peak = _peak(process)
+        wall = time.perf_counter() - started
+        out.seek(0)
+        said = out.read()
     if process.wait() != 0:
         raise SystemExit(f"the detection ended with exit code {process.returncode}")
     told = json.loads(said.splitlines()[-1])
