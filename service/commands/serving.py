@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import signal
 import sys
 import threading
 
@@ -15,6 +14,7 @@ from service import log as logs
 from service.app import App
 from service.commands.context import Run, now
 from service.commands.listening import metrics_address
+from service.commands.stopping import stopped_by_signals
 from service.domain.errors import GatehouseError
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
@@ -38,7 +38,7 @@ def serve_alone(run: Run, listen: str, metrics_listen: str | None) -> None:
     It listens before it can answer, so that its health can say so. Raises UsageError where an address cannot be had.
     """
     telemetry = Telemetry()
-    stopping = _stopped_by_signals()
+    stopping = stopped_by_signals()
     metrics = metrics_address(telemetry.serve, metrics_listen)
     with run.app(serving=True) as app:
         telemetry.watch_shadow(app.shadow.counts)
@@ -60,7 +60,7 @@ def serve_as_worker(run: Run, listen: str, number: int) -> None:
     """
     logs.configure(run.settings.log_level, worker=number)
     telemetry = Telemetry()
-    stopping = _stopped_by_signals()
+    stopping = stopped_by_signals()
     threading.Thread(target=_outlive_no_parent, args=(stopping,), name="parent", daemon=True).start()
     with run.app(serving=True) as app:
         telemetry.watch_shadow(app.shadow.counts)
@@ -100,13 +100,6 @@ def _watch_drift(app: App, telemetry: Telemetry, stopping: threading.Event) -> N
     from service.commands.drift import watch_drift  # noqa: PLC0415
 
     watch_drift(app, telemetry, stopping)
-
-
-def _stopped_by_signals() -> threading.Event:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    return stopping
 
 
 def _outlive_no_parent(stopping: threading.Event) -> None:

@@ -24,6 +24,7 @@ import structlog
 
 from service.commands.context import Run
 from service.commands.listening import host_and_port, metrics_address
+from service.commands.stopping import stopped_by_signals
 from service.domain.errors import GatehouseError, UsageError
 from service.telemetry import WorkersTelemetry
 
@@ -46,9 +47,7 @@ def serve_by_workers(run: Run, listen: str, metrics_listen: str | None, count: i
 
     Raises UsageError where an address cannot be had, WorkersFailed where a worker ends before all were ready.
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    stopping = stopped_by_signals()
     with reserved(listen) as address:
         crew = Crew(worker_command(run, address), count, environment(run))
         telemetry = WorkersTelemetry(crew.ready, crew.restarts, crew.metrics)
