@@ -31,6 +31,8 @@ TURN_S = 0.001
 # processors so, 788 and 735 as here). What is there when we are ready stays, and is not looked at again.
 COLLECT_AFTER = (20_000, 20, 50)
 
+WAKE_S = 0.5  # how often the main thread looks whether a signal came
+
 
 def serve_alone(run: Run, listen: str, metrics_listen: str | None) -> None:
     """Answers calls on ``listen`` until SIGTERM or SIGINT; says when it is ready.
@@ -92,7 +94,10 @@ def _answer(
     server.set_ready(ready=True)
     click.echo(f"ready grpc={server.address} metrics={metrics} console=none")
     sys.stdout.flush()
-    stopping.wait()
+    # A signal that comes just as the main thread begins to wait is not handled until it wakes: a worker that was asked
+    # to end within 20 ms of being ready waited for ever, and was killed.
+    while not stopping.wait(WAKE_S):
+        pass
 
 
 def _watch_drift(app: App, telemetry: Telemetry, stopping: threading.Event) -> None:

@@ -12,8 +12,8 @@ def stopped_by_signals() -> threading.Event:
 
     The handler itself must not set it: it runs in the main thread, between two steps of whatever that is doing, and
     where that is waiting for the event, or setting it for another signal, it would wait for a lock that its own thread
-    holds. A Ctrl-C at a terminal reaches a worker twice, once from its parent; one hung so until it was killed. ``put``
-    of a SimpleQueue may interrupt itself.
+    holds. A Ctrl-C at a terminal reaches a worker twice, once from its parent. ``put`` of a SimpleQueue may interrupt
+    itself. Whoever waits for the event in the main thread wakes now and then: a handler runs only while that does.
     """
     stopping = threading.Event()
     said: SimpleQueue[None] = SimpleQueue()
