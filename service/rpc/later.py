@@ -97,7 +97,7 @@ class Deadlines:
 
 def late(timeout_s: float) -> DeadlineExceeded:
     """What a caller is told that waited ``timeout_s`` seconds."""
-    return DeadlineExceeded(f"not scored within {timeout_s:g} s; the same request again is safe")
+    return DeadlineExceeded(f"not answered within {timeout_s:g} s; the same request again is safe")
 
 
 class Sender:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -248,6 +249,20 @@ def stubs(channel: grpc.Channel) -> SimpleNamespace:
         labels=labels_pb2_grpc.LabelServiceStub(channel),
         models=models_pb2_grpc.ModelServiceStub(channel),
     )
+
+
+@contextmanager
+def scoring_of(memory: Memory, telemetry: Telemetry, limits: Limits) -> Iterator[scoring_pb2_grpc.ScoringServiceStub]:
+    """A stub of a server of its own, which at the end lets go whoever is held and drains."""
+    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, limits)
+    server.start()
+    try:
+        with grpc.insecure_channel(server.address, options=DIRECT) as channel:
+            yield scoring_pb2_grpc.ScoringServiceStub(channel)
+    finally:
+        if memory.hold is not None:
+            memory.hold.set()
+        server.drain(5)
 
 
 def at(micros: int) -> Timestamp:

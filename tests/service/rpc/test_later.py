@@ -10,14 +10,12 @@ from types import SimpleNamespace
 
 import grpc
 import pytest
-from gatehouse.risk.v1 import scoring_pb2_grpc
 
 from service.rpc import later
 from service.rpc.later import Deadlines
-from service.rpc.server import GatehouseServer, Limits
+from service.rpc.server import Limits
 from service.telemetry import Telemetry
-from tests.factories import NOON
-from tests.service.rpc.conftest import DIRECT, Memory, details_of, ended_calls, make_score_request
+from tests.service.rpc.conftest import Memory, details_of, ended_calls, make_score_request, scoring_of
 
 SCORE = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
 
@@ -32,19 +30,12 @@ def wait_until(holds: Callable[[], bool]) -> None:
 def test_sixty_callers_wait_at_one_time_over_two_threads(memory: Memory, telemetry: Telemetry) -> None:
     memory.hold = threading.Event()
     memory.asking = ThreadPoolExecutor(60)
-    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, Limits(threads=2))
-    server.start()
-    try:
-        with grpc.insecure_channel(server.address, options=DIRECT) as channel:
-            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
-            calls = [stub.ScoreAccount.future(make_score_request(f"a{i}", f"r{i}")) for i in range(60)]
-            for _ in calls:
-                assert memory.waits.acquire(timeout=30)
-            memory.hold.set()
-            answered = [call.result(30).assessment.account_id for call in calls]
-    finally:
+    with scoring_of(memory, telemetry, Limits(threads=2)) as stub:
+        calls = [stub.ScoreAccount.future(make_score_request(f"a{i}", f"r{i}")) for i in range(60)]
+        for _ in calls:
+            assert memory.waits.acquire(timeout=30)
         memory.hold.set()
-        server.drain(5)
+        answered = [call.result(30).assessment.account_id for call in calls]
     assert answered == [f"a{i}" for i in range(60)]
 
 
@@ -58,7 +49,7 @@ def test_a_call_without_a_deadline_is_told_when_ours_has_passed(
         stubs.scoring.ScoreAccount(make_score_request())
 
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert "not scored within 0.2 s" in caught.value.details()
+    assert "not answered within 0.2 s" in caught.value.details()
     assert details_of(caught.value)["ErrorInfo"].reason == "DEADLINE_EXCEEDED"
     assert ended_calls(telemetry, SCORE, "DEADLINE_EXCEEDED") == 1
     memory.hold.set()
@@ -83,22 +74,15 @@ def test_a_caller_that_hangs_up_leaves_its_place_to_another(
 def test_what_was_given_up_while_it_waited_is_not_begun(memory: Memory, telemetry: Telemetry) -> None:
     memory.hold = threading.Event()
     memory.asking = ThreadPoolExecutor(1)
-    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, Limits(threads=2))
-    server.start()
-    try:
-        with grpc.insecure_channel(server.address, options=DIRECT) as channel:
-            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
-            held = stub.ScoreAccount.future(make_score_request("a", "r1"))
-            assert memory.waits.acquire(timeout=30)
-            waiting = stub.ScoreAccount.future(make_score_request("b", "r2"))
-            wait_until(lambda: memory.asking._work_queue.qsize() == 1)
-            waiting.cancel()
-            wait_until(lambda: ended_calls(telemetry, SCORE, "CANCELLED") == 1)
-            memory.hold.set()
-            assert held.result(30).assessment.account_id == "a"
-    finally:
+    with scoring_of(memory, telemetry, Limits(threads=2)) as stub:
+        held = stub.ScoreAccount.future(make_score_request("a", "r1"))
+        assert memory.waits.acquire(timeout=30)
+        waiting = stub.ScoreAccount.future(make_score_request("b", "r2"))
+        wait_until(lambda: memory.asking._work_queue.qsize() == 1)
+        waiting.cancel()
+        wait_until(lambda: ended_calls(telemetry, SCORE, "CANCELLED") == 1)
         memory.hold.set()
-        server.drain(5)
+        assert held.result(30).assessment.account_id == "a"
     memory.asking.shutdown(wait=True)
     assert memory.accounts == {"a"}
 
@@ -108,17 +92,11 @@ def test_a_grpc_that_cannot_send_an_answer_and_its_status_at_once_sends_them_one
 ) -> None:
     assert later._at_once() is not None, "this grpc has it no more: see what became of grpc._server._status"
     monkeypatch.setattr(later, "_at_once", lambda: None)
-    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, Limits(threads=2))
-    server.start()
-    try:
-        with grpc.insecure_channel(server.address, options=DIRECT) as channel:
-            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
-            calls = [stub.ScoreAccount.future(make_score_request(f"a{i}", f"r{i}")) for i in range(20)]
-            assert [call.result(30).assessment.account_id for call in calls] == [f"a{i}" for i in range(20)]
-            metadata = dict(calls[0].trailing_metadata())
-            assert len(metadata["x-request-id"]) == 16
-    finally:
-        server.drain(5)
+    with scoring_of(memory, telemetry, Limits(threads=2)) as stub:
+        calls = [stub.ScoreAccount.future(make_score_request(f"a{i}", f"r{i}")) for i in range(20)]
+        assert [call.result(30).assessment.account_id for call in calls] == [f"a{i}" for i in range(20)]
+        metadata = dict(calls[0].trailing_metadata())
+        assert len(metadata["x-request-id"]) == 16
     assert ended_calls(telemetry, SCORE, "OK") == 20
 
 
