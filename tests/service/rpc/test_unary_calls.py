@@ -34,7 +34,16 @@ from service.rpc.convert.words import micros_from_wire, micros_to_wire
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
 from tests.factories import NOON
-from tests.service.rpc.conftest import DIRECT, Memory, at, details_of, ended_calls, make_score_request, wrong_fields
+from tests.service.rpc.conftest import (
+    DIRECT,
+    Memory,
+    at,
+    details_of,
+    ended_calls,
+    make_score_request,
+    scoring_of,
+    wrong_fields,
+)
 
 SCORE = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
 
@@ -250,29 +259,22 @@ def test_calls_that_could_not_even_be_refused_in_time_are_turned_away_before_the
 ) -> None:
     memory.hold = threading.Event()
     limits = Limits(threads=1, max_concurrent=1, max_streams=1, max_refusing=0)
-    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, limits)
-    server.start()
-    try:
-        with grpc.insecure_channel(server.address, options=DIRECT) as channel:
-            stub = scoring_pb2_grpc.ScoringServiceStub(channel)
-            held = stub.ScoreAccount.future(make_score_request("a", "r1"))
-            assert memory.waits.acquire(timeout=30)
-            error = refused(stub.ScoreAccount, make_score_request("b", "r2"))
-            assert details_of(error)["ErrorInfo"].reason == "OVERLOADED"
-            outbox: queue.Queue[scoring_pb2.ScoreAccountsRequest | None] = queue.Queue()
-            stream = stub.ScoreAccounts(iter(outbox.get, None))
+    with scoring_of(memory, telemetry, limits) as stub:
+        held = stub.ScoreAccount.future(make_score_request("a", "r1"))
+        assert memory.waits.acquire(timeout=30)
+        error = refused(stub.ScoreAccount, make_score_request("b", "r2"))
+        assert details_of(error)["ErrorInfo"].reason == "OVERLOADED"
+        outbox: queue.Queue[scoring_pb2.ScoreAccountsRequest | None] = queue.Queue()
+        stream = stub.ScoreAccounts(iter(outbox.get, None))
 
-            while rpc_status.from_call(error := refused(stub.ScoreAccount, make_score_request("c", "r3"))) is not None:
-                time.sleep(0.01)  # until the stream has come in
+        while rpc_status.from_call(error := refused(stub.ScoreAccount, make_score_request("c", "r3"))) is not None:
+            time.sleep(0.01)  # until the stream has come in
 
-            assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-            outbox.put(None)
-            stream.cancel()
-            memory.hold.set()
-            assert held.result(30).assessment.account_id == "a"
-    finally:
+        assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        outbox.put(None)
+        stream.cancel()
         memory.hold.set()
-        server.drain(5)
+        assert held.result(30).assessment.account_id == "a"
 
 
 def test_a_call_whose_deadline_passes_before_a_thread_is_free_is_not_begun(
