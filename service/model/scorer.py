@@ -21,6 +21,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from service.domain.errors import ArtefactProblem
 from service.domain.facts import Float32s, Float64s
@@ -137,8 +138,8 @@ def _slices(artefact: Artefact) -> Slices | None:
     return slices if len(slices) > 1 else None
 
 
-def _leaves_of(booster: lightgbm.Booster) -> Callable[[Float32s, int, int], Leaf]:
-    def leaves(rows: Float32s, first: int, trees: int) -> Leaf:
+def _leaves_of(booster: lightgbm.Booster) -> Callable[[csr_matrix, int, int], Leaf]:
+    def leaves(rows: csr_matrix, first: int, trees: int) -> Leaf:
         out = booster.predict(rows, pred_leaf=True, start_iteration=first, num_iteration=trees, **_ONE_THREAD)
         return np.asarray(out, np.int32)
 

@@ -44,14 +44,21 @@ def test_any_selection_of_rows_in_any_order_gets_the_same_answers(
     assert scorer.score(rows[chosen]).tobytes() == scorer.score(rows)[chosen].tobytes()
 
 
-def test_many_rows_through_slices_of_a_large_model_get_the_booster_s_own_answers(artefact: Artefact) -> None:
+@pytest.mark.parametrize("zero_as_missing", [False, True])
+def test_many_rows_through_slices_of_a_large_model_get_the_booster_s_own_answers(
+    artefact: Artefact, *, zero_as_missing: bool
+) -> None:
     rng = np.random.default_rng(3)
     width = len(artefact.manifest.features)
     rows = rng.normal(size=(MANY + 300, width)).astype(np.float32)
     rows[rng.random(rows.shape) < 0.2] = np.nan
-    label = rng.random(len(rows)) < 1 / (1 + np.exp(-np.nan_to_num(rows).sum(axis=1)))
+    rows[rng.random(rows.shape) < 0.4] = 0.0
+    for odd in (-0.0, 1e-35, -1e-35, 1.5e-35, -1.5e-35, 1e-40, np.inf, -np.inf):  # on both sides of what counts as zero
+        rows[rng.random(rows.shape) < 0.02] = odd
+    label = rng.random(len(rows)) < 1 / (1 + np.exp(-np.clip(np.nan_to_num(rows), -3, 3).sum(axis=1)))
     parameters = {"objective": "binary", "num_leaves": 31, "min_data_in_leaf": 3, "verbosity": -1, "num_threads": 1}
-    booster = lightgbm.train(parameters, lightgbm.Dataset(rows, label), 200)
+    data = lightgbm.Dataset(rows, label, params={"zero_as_missing": zero_as_missing})
+    booster = lightgbm.train(parameters | {"zero_as_missing": zero_as_missing}, data, 200)
     large = Scorer(make_artefact(artefact.manifest, booster.model_to_string()))
     assert len(Slices(booster.model_to_string())) > 3
     raw = large.raw(rows)
