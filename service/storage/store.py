@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,7 @@ from service.storage import (
     campaigns,
     detection,
     erasure,
+    journal,
     labels,
     linkingrows,
     listing,
@@ -58,6 +59,7 @@ from service.storage.database import glance, open_database
 from service.storage.database import reading as snapshot
 from service.storage.database import writing as transaction
 from service.storage.histories import Links, histories, hold_links
+from service.storage.journal import Journal
 from service.storage.labels import CampaignRow, LabelOutcome
 from service.storage.latest import LatestDecision, last_decisions, latest_decisions
 from service.storage.memory import Memory
@@ -83,7 +85,8 @@ def open_store(url: str, *, segments: str | None = None, upgrading: bool = False
         else:
             ensure(engine)
         on_failure.pop_all()
-    return Store(engine, segments or default_segments(engine))
+    beside = Journal(engine) if serving and engine.dialect.name == "sqlite" else None
+    return Store(engine, segments or default_segments(engine), beside)
 
 
 def default_segments(engine: Engine) -> str:
@@ -97,13 +100,17 @@ def default_segments(engine: Engine) -> str:
 class Store:
     """Everything durable. Safe to use from many threads; every call is a transaction of its own."""
 
-    def __init__(self, engine: Engine, segments: str) -> None:
+    def __init__(self, engine: Engine, segments: str, beside: Journal | None = None) -> None:
+        """``beside``: SQLite's, where commits must not wait for it to be copied; closed with the store."""
         self.engine = engine
         self.segments = Segments(segments)
         self._memory = Memory()
+        self._journal = beside
 
     def close(self) -> None:
         """Closes all connections."""
+        if self._journal is not None:
+            self._journal.close()
         self.engine.dispose()
 
     # --- facts and tiles ---------------------------------------------------------------------------------------------
@@ -129,7 +136,10 @@ class Store:
 
     def write_together(self, groups: Sequence[Arrivals]) -> Outcomes:
         """Writes all groups in one transaction, durable on return; the outcomes of all, one group after the other."""
-        return writing.write(self.engine, self.segments, self._memory, Arrivals.joined(groups))
+        outcomes, rows = writing.write(self.engine, self.segments, self._memory, Arrivals.joined(groups))
+        if self._journal is not None:
+            self._journal.wrote(rows)
+        return outcomes
 
     def bulk(self) -> AbstractContextManager[Bulk]:
         """One import file's transaction; commits when the block ends, and an exception leaves nothing of it.
@@ -570,8 +580,7 @@ class Store:
         Without it every few thousand writes one waits until it is done.
         """
         if self.engine.dialect.name == "sqlite":
-            with closing(self.engine.raw_connection()) as connection, closing(connection.cursor()) as cursor:
-                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            journal.copy(self.engine)
 
     def flush_usage_log(self) -> int:
         """Moves raw live exchanges from the database into a segment; returns how many."""

@@ -58,20 +58,31 @@ class _Part:
     statuses: Int8s
 
 
-def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Arrivals) -> Outcomes:
-    """See ``Store.write_together``. Where another server writes the same ids at that moment, this one judges again."""
+def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Arrivals) -> tuple[Outcomes, int]:
+    """See ``Store.write_together``; and how many rows that changed on SQLite, on PostgreSQL 0.
+
+    Where another server writes the same ids at that moment, this one judges again.
+    """
     for attempt in range(RETRIES):
         try:
             with writing(engine) as connection:
+                before = _changes(connection)
                 outcomes, remember = _write(connection, segments, memory, arrivals)
+                rows = _changes(connection) - before
         except (DBAPIError, psycopg.Error) as error:
             state = getattr(getattr(error, "orig", error), "sqlstate", None)
             if state not in _RACES or attempt == RETRIES - 1:
                 raise
         else:
             remember()
-            return outcomes
+            return outcomes, rows
     raise AssertionError("unreachable")
+
+
+def _changes(connection: Connection) -> int:
+    """Rows that a connection to SQLite has changed so far."""
+    driver: Any = connection.connection
+    return int(driver.total_changes) if connection.dialect.name == "sqlite" else 0
 
 
 def _write(
