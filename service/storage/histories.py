@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.domain.facts import Int32s
+from service.storage.allpayments import AllPayments
 from service.storage.belonging import AllCampaigns
 from service.storage.gathered import Rows, integers_of, packed_of
 from service.storage.keycounts import count_keys
@@ -80,10 +81,11 @@ def histories(
     if links is None:
         links = _links(connection, len(wanted)) if as_of is None else _Counted(connection, len(wanted), as_of)
     campaigns = AllCampaigns(connection)
+    payments = _all_payments(connection, memory, wanted)
     at, size = 0, _FIRST_CHUNK
     while at < len(wanted):
         chunk = _Chunk(wanted[at : at + size], every=every)
-        history = _read(connection, memory, chunk, links, spans, campaigns, signals=signals)
+        history = _read(connection, memory, chunk, links, spans, campaigns, payments, signals=signals)
         yield history
         at += len(chunk.accounts)
         # Account keys are hashes, so any range of them is a fair sample of what an account has.
@@ -98,18 +100,18 @@ def _read(
     links: Links,
     spans: VerdictSpans,
     campaigns: AllCampaigns,
+    held: AllPayments | None,
     *,
     signals: bool,
 ) -> History:
     where, values = chunk.where, chunk.parameters
     known = Rows("accounts", f"{where} AND erased_at IS NULL", values)
     (who, created, signed), profiles = packed_of(connection, known, ("account", "created_at", "learned_at"), "profile")
-    paying = Rows("payments", where, values)
-    (payer, paid), payments = packed_of(connection, paying, ("account", "learned_at"), "facts")
+    paid = held.of(chunk.accounts) if held is not None else _payments(connection, memory, chunk)
     user, weeks = _weeks(connection, Rows("usage_tiles", where, values, "account, last_hour"))
     told_by = f"SELECT account, name, happened_at, learned_at, value FROM signals WHERE {where}"
     said = signal_rows(run(connection, told_by, **values) if signals else [])
-    of = memory.layouts_for(connection, profiles.used() | payments.used() | weeks.used())
+    of = memory.layouts_for(connection, profiles.used() | weeks.used())
     own = links.own(chunk)
     keys = _distinct(own.key)
     sharing, marked = links.on(keys, spans)
@@ -117,7 +119,7 @@ def _read(
     return History(
         **signed_up(chunk.accounts, who, created, signed, profiles, of),
         usage=_of(merged(user, weeks, of), chunk),
-        payments=_of(payment_history(payer, paid, payments, of), chunk),
+        payments=_of(paid, chunk),
         signals=SignalRows(*_rows(said, chunk)),
         own=own,
         sharing=sharing,
@@ -125,6 +127,23 @@ def _read(
         spans=VerdictSpans(spans.account[told], spans.verdict[told], spans.start[told], spans.end[told]),
         campaigns=campaigns.of(chunk.accounts, keys),
     )
+
+
+def _all_payments(connection: Connection, memory: Memory, wanted: Int64s) -> AllPayments | None:
+    """None: they are read chunk by chunk, of which PostgreSQL fetches the pages in the order in which they lie."""
+    if connection.dialect.name == "postgresql" or len(wanted) * MOST < _known(connection):
+        return None
+    return AllPayments(connection, memory, wanted)
+
+
+def _known(connection: Connection) -> int:
+    return int(run(connection, "SELECT count(*) FROM accounts")[0][0])
+
+
+def _payments(connection: Connection, memory: Memory, chunk: _Chunk) -> Tiles:
+    rows = Rows("payments", chunk.where, chunk.parameters)
+    (account, learned), facts = packed_of(connection, rows, ("account", "learned_at"), "facts")
+    return payment_history(account, learned, facts, memory.layouts_for(connection, facts.used()))
 
 
 def _weeks(connection: Connection, rows: Rows) -> tuple[Int64s, Packed]:
@@ -160,8 +179,8 @@ def hold_links(connection: Connection) -> Links:
 
 def _links(connection: Connection, wanted: int) -> Links:
     count = run(connection, "SELECT count(*) FROM links")[0][0]
-    known = run(connection, "SELECT count(*) FROM accounts")[0][0]
-    return _Held(connection, count) if count <= LINKS_IN_MEMORY and wanted * MOST >= known else _Asked(connection)
+    most = wanted * MOST >= _known(connection)
+    return _Held(connection, count) if count <= LINKS_IN_MEMORY and most else _Asked(connection)
 
 
 class _Held:
@@ -226,9 +245,8 @@ class _Counted:
     """The link table at one moment: keys are counted where they are, and only rows of one's own are read, and marks."""
 
     def __init__(self, connection: Connection, wanted: int, as_of: int) -> None:
-        known = run(connection, "SELECT count(*) FROM accounts")[0][0]
         self._connection = connection
-        self._counts = count_keys(connection, as_of, every=wanted * MOST >= known)
+        self._counts = count_keys(connection, as_of, every=wanted * MOST >= _known(connection))
         self._marked = KeyRows(*np.ascontiguousarray(integers(connection, _MARKED, 3).T))
 
     def own(self, chunk: _Chunk) -> OwnLinks:

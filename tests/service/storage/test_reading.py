@@ -15,8 +15,8 @@ from service.domain.enums import Verdict
 from service.domain.facts import LinkFacts, SignupFacts
 from service.domain.profile import PROFILE
 from service.domain.time import DAY, HOUR
+from service.storage import allpayments, layouts, reading
 from service.storage import histories as bulk_reads
-from service.storage import layouts, reading
 from service.storage.byindex import by_index
 from service.storage.database import glance
 from service.storage.sql import Runs, cursor_of, insert, rendered, run
@@ -160,6 +160,26 @@ def test_keys_counted_at_a_moment_say_what_their_rows_say(
     assert any(isinstance(chunk.sharing, KeyCounts) and len(chunk.sharing.key) for chunk in chunks)
     with pytest.raises(ValueError, match="another moment"):
         folded(chunks[0], chunks[0].account, LATER - 1)
+
+
+@pytest.mark.parametrize("few", [False, True], ids=["all accounts", "one account in three"])
+@pytest.mark.parametrize(("held", "part"), [(5, 2), (14, 3), (1_000, 1_000)])
+def test_payments_read_as_they_lie_a_span_of_accounts_at_a_time_are_those_of_each_account(
+    store: Store, held: int, part: int, few: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(store, 2)
+    store.write([arrival(LATER, payments=payment("never signed up", "p-odd", LATER - HOUR))])
+    monkeypatch.setattr(allpayments, "AT_ONCE", held)
+    monkeypatch.setattr(allpayments, "PART", part)
+    monkeypatch.setattr(bulk_reads, "_FIRST_CHUNK", 3)
+    asked = ACCOUNTS[::3] if few else ACCOUNTS
+    count = 0
+    for chunk in store.histories(rows=30, accounts=asked if few else None):
+        paid, alone = chunk.payments, store.history(chunk.account, LATER).payments
+        assert (paid.account.tolist(), paid.time.tolist()) == (alone.account.tolist(), alone.time.tolist())
+        np.testing.assert_array_equal(paid.values, alone.values)
+        count += len(paid)
+    assert count > (10 if few else 30)
 
 
 def belonging(store: Store, account: str, at: int, measure: str) -> float:
