@@ -260,7 +260,6 @@ class Watch:
         (Serving, "columns", "columns"),
         (Serving, "matrix", "features"),
         (Scorer, "score", "model"),
-        (Store, "account_ids", "read: ids"),
         (Store, "last_decisions", "read: decisions before"),
         (Store, "append_block", "write"),
     )
@@ -287,7 +286,7 @@ class Watch:
         spent = {name: seconds * 1e6 / accounts for name, seconds in self._spent.items()}
         read = spent["read"] - spent["read: keys counted"] - spent["read: an account's keys"]
         policy = spent["assess"] - spent["columns"] - spent["features"] - spent["model"]
-        names = ("read: keys counted", "read: an account's keys", "read: ids", "read: decisions before")
+        names = ("read: keys counted", "read: an account's keys", "read: decisions before")
         return {
             **{name: spent[name] for name in names},
             "read: all else": read,

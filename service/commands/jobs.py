@@ -55,7 +55,9 @@ def rescore_command(
     with run.app() as app, _Writer(out) as rows, run.progress("rescore") as advance:
         moment = as_of if as_of is not None else now()
         warn_if_stale(run, app.store.newest_fact(), as_of, moment)
-        report = app.rescore(as_of=moment, changed_since=changed_since, each=rows.write, progress=advance)
+        report = app.rescore(
+            as_of=moment, changed_since=changed_since, each=rows.write if out else None, progress=advance
+        )
     seconds = round(time.monotonic() - started, 3)
     run.done(
         {
@@ -83,6 +85,7 @@ class _Writer:
     """Writes scored batches to a file in the form its name asks for; a file not finished leaves none behind."""
 
     def __init__(self, path: Path | None) -> None:
+        """None: there is no file to write."""
         self._path = path
         self._part = path.with_name(f".{path.name}.part") if path else None
         self._parts: list[pa.Table] = []
@@ -96,8 +99,6 @@ class _Writer:
 
     def write(self, made: AssessmentBlock, before: Int8s) -> None:
         """Adds a batch."""
-        if self._path is None:
-            return
         moment = pa.scalar(made.assessed_at, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
         self._parts.append(
             pa.table(

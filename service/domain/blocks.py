@@ -39,7 +39,7 @@ class AssessmentBlock:
     """What a job said of some accounts; row i is that of ``account[i]``."""
 
     account: Int64s  # (n,) ascending, distinct
-    account_id: Sequence[str]
+    account_id: Sequence[str] | None  # None: nobody asked for them, and a block is kept by numbers
     name: Int64s  # (n,) below 2**58; with the account it is the assessment's id
     assessed_at: int
     purpose: Purpose
@@ -64,7 +64,9 @@ class AssessmentBlock:
         return job_assessment_id(int(self.account[row]), int(self.name[row]))
 
     def assessment(self, row: int) -> Assessment:
-        """One row as a record."""
+        """One row as a record; raises ValueError where the accounts' ids were not asked for."""
+        if self.account_id is None:
+            raise ValueError("a record names its account, and this block has numbers alone")
         explored, propensity = int(self.explored_from[row]), float(self.propensity[row])
         return Assessment(
             assessment_id=self.assessment_id(row),

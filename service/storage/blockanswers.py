@@ -145,10 +145,12 @@ def _array(table: pa.Table, name: str) -> NDArray[Any]:
 
 def _words(said: Words) -> pa.Array:
     """Few distinct words, many times; most often the same one throughout."""
-    places = {word: place for place, word in enumerate(dict.fromkeys(word for word in said if word is not None))}
+    words = dict.fromkeys(said)
+    words.pop(None, None)
+    places = {word: place for place, word in enumerate(words)}
     if not places:
         return pa.DictionaryArray.from_arrays(pa.nulls(len(said), pa.int32()), pa.array([], pa.string()))
-    indices = pa.array([None if word is None else places[word] for word in said], pa.int32())
+    indices = pa.array(list(map(places.get, said)), pa.int32())  # null where there is no word
     return pa.DictionaryArray.from_arrays(indices, pa.array(list(places), pa.string()))
 
 

@@ -135,7 +135,7 @@ def _only(made: AssessmentBlock, kept: NDArray[np.bool_]) -> AssessmentBlock:
     return replace(
         made,
         account=made.account[rows],
-        account_id=[made.account_id[i] for i in rows.tolist()],
+        account_id=None if made.account_id is None else [made.account_id[i] for i in rows.tolist()],
         name=made.name[rows],
         score=made.score[rows],
         decision=made.decision[rows],
@@ -157,9 +157,30 @@ def _only(made: AssessmentBlock, kept: NDArray[np.bool_]) -> AssessmentBlock:
 
 
 def _part(made: AssessmentBlock, low: int, high: int) -> AssessmentBlock:
-    kept = np.zeros(len(made), np.bool_)
-    kept[low:high] = True
-    return _only(made, kept)
+    mine, links = slice(low, high), made.links
+    told = slice(*np.searchsorted(links.row, [low, high]).tolist())
+    return replace(
+        made,
+        account=made.account[mine],
+        account_id=None if made.account_id is None else made.account_id[mine],
+        name=made.name[mine],
+        score=made.score[mine],
+        decision=made.decision[mine],
+        limit=made.limit[mine],
+        rules=made.rules[mine],
+        campaign=made.campaign[mine],
+        explored_from=made.explored_from[mine],
+        propensity=made.propensity[mine],
+        features=made.features[mine],
+        links=LinkColumns(
+            links.kinds,
+            links.row[told] - low,
+            links.kind[told],
+            links.linked[told],
+            links.confirmed[told],
+            links.tied[told],
+        ),
+    )
 
 
 def _row(made: AssessmentBlock, gone: NDArray[np.bool_], depth: int) -> tuple[Any, ...]:

@@ -76,10 +76,11 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     return out
 
 
-def assess_many(serving: Serving, history: History, account_ids: Sequence[str], as_of: int) -> AssessmentBlock:
+def assess_many(serving: Serving, history: History, account_ids: Sequence[str] | None, as_of: int) -> AssessmentBlock:
     """What a job says at ``as_of`` of those of the history's accounts whose signup is known by then.
 
-    ``account_ids`` are the ids of ``history.account``. The same as ``assess`` says of each, as columns.
+    ``account_ids`` are the ids of ``history.account``; None: nobody wants them. The same as ``assess`` says of each,
+    as columns.
     """
     moments = np.full(len(history.account), as_of, np.int64)
     said = _said(serving, history, history.account, moments)
@@ -89,7 +90,7 @@ def assess_many(serving: Serving, history: History, account_ids: Sequence[str], 
     explored, propensity = said.given.explored_from, said.given.propensity
     return AssessmentBlock(
         account=history.account[kept],
-        account_id=[account_ids[i] for i in rows],
+        account_id=None if account_ids is None else [account_ids[i] for i in rows],
         name=_Names(said, serving, policy_version)(kept),
         assessed_at=as_of,
         purpose=Purpose.PERIODIC,

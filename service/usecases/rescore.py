@@ -96,19 +96,22 @@ class Rescore:
         serving = self.models.current()
         total = self.jobs.count_accounts(changed_since=changed_since)
         most = changed_since is None or total * MOST >= self.jobs.count_accounts()
+        looking = self.shadow is not None and self.shadow.looking()
+        in_blocks = most and not looking  # a row each, where a challenger's answers are kept beside them
+        named = each is not None or not in_blocks
 
         def work(history: History) -> _Batch:
-            ids = self.jobs.account_ids(history.account)
+            ids = self.jobs.account_ids(history.account) if named else None
             made = assess_many(serving, history, ids, as_of)
             return _Batch(history, made, self.jobs.last_decisions(made.account))
 
         scored = changed = seen = 0
         counts = np.zeros(len(DECISIONS), np.int64)
-        signals = bool(serving.signal_names) or self._looking()
+        signals = bool(serving.signal_names) or looking
         histories = self.jobs.histories(rows=ROWS_AT_ONCE, changed_since=changed_since, as_of=as_of, signals=signals)
         for batch in shared_out(work, histories):
             made = batch.made
-            self._record(batch, total if most else None)
+            self._record(batch, total if in_blocks else None)
             before = np.where(batch.before == NONE, PLACES[Decision.ALLOW], batch.before)
             changed += int((made.decision != before).sum())
             counts += np.bincount(made.decision, minlength=len(DECISIONS))
@@ -121,12 +124,9 @@ class Rescore:
         decisions = {DECISIONS[place].value: count for place, count in enumerate(counts.tolist()) if count}
         return RescoreReport(scored, changed, decisions)
 
-    def _looking(self) -> bool:
-        return self.shadow is not None and self.shadow.looking()
-
     def _record(self, batch: _Batch, accounts: int | None) -> None:
-        """Keeps a batch; ``accounts`` None: a row each, as where a challenger's answers are kept beside them."""
-        if accounts is not None and not self._looking():
+        """Keeps a batch; ``accounts`` None: a row each."""
+        if accounts is not None:
             self.jobs.append_block(batch.made, accounts)
             return
         made = batch.made.assessments()

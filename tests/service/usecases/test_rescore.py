@@ -104,6 +104,27 @@ def test_a_job_that_was_broken_off_goes_on_and_records_nothing_twice(crowd: Stor
     assert steps[-1] == (30, 30)
 
 
+class NamesUnread:
+    """The store, which nobody may ask for accounts' ids."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> object:
+        assert name != "account_ids"
+        return getattr(self._store, name)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_job_that_nobody_looks_at_reads_no_ids_and_keeps_the_same(crowd: Store, serving: Serving) -> None:
+    Rescore(NamesUnread(crowd), OneModel(serving))(as_of=AS_OF)  # type: ignore[arg-type]
+    said: list[AssessmentBlock] = []
+    Rescore(crowd, OneModel(serving))(as_of=AS_OF, each=lambda made, _: said.append(made))
+    assert [one for made in said for one in made.assessments()] == [one for (one,) in answers(crowd).values()]
+    with pytest.raises(ValueError, match="numbers alone"):
+        replace(said[0], account_id=None).assessment(0)
+
+
 @pytest.mark.usefixtures("small_parts")
 def test_a_job_over_few_accounts_says_and_counts_the_same_and_keeps_a_row_each(crowd: Store, serving: Serving) -> None:
     said: list[AssessmentBlock] = []
