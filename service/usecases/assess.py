@@ -143,15 +143,18 @@ class _Names:
     def __call__(self, rows: Int64s) -> Int64s:
         """Of each of these rows one below 2**58."""
         campaigns, explored, width = self._said.campaigns, self._said.given.explored_from, self._width
-        heads: dict[tuple[int, str | None, Decision | None], bytes] = {}  # of a job's accounts nearly all have one
+        content = memoryview(self._content)
+        begun: dict[tuple[int, str | None, Decision | None], blake2b] = {}  # of a job's accounts nearly all have one
         digests = []
         for row, at in zip(rows.tolist(), self._said.columns.as_of[rows].tolist(), strict=True):
             key = at, campaigns[row], explored[row]
-            head = heads.get(key)
-            if head is None:
-                heads[key] = head = f"{at}/{self._by}{campaigns[row] or ''}/{explored[row] or ''}/".encode()
-            made_from = head + self._content[row * width : (row + 1) * width]
-            digests.append(blake2b(made_from, digest_size=8).digest())
+            begin = begun.get(key)
+            if begin is None:
+                head = f"{at}/{self._by}{campaigns[row] or ''}/{explored[row] or ''}/".encode()
+                begun[key] = begin = blake2b(head, digest_size=8)
+            made_from = begin.copy()
+            made_from.update(content[row * width : (row + 1) * width])
+            digests.append(made_from.digest())
         return (np.frombuffer(b"".join(digests), "<u8") >> np.uint64(64 - NAME_BITS)).astype(np.int64)
 
 
