@@ -9,6 +9,7 @@ from types import TracebackType
 
 import click
 
+from service.commands.loading import loading
 from service.domain.errors import GatehouseError, InvalidInput, UsageError
 
 COMMANDS_GROUP = "gatehouse.commands"
@@ -75,7 +76,8 @@ class _Gatehouse(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command that is to be run, imported."""
         name, found, rest = super().resolve_command(ctx, args)
-        return name, found.load() if isinstance(found, Elsewhere) else found, rest
+        with loading():
+            return name, found.load() if isinstance(found, Elsewhere) else found, rest
 
 
 @click.group(cls=_Gatehouse, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

@@ -13,6 +13,7 @@ import click
 
 from service.commands.allocation import keep_memory
 from service.commands.context import Advance, Run, command_options, now
+from service.commands.loading import loading
 from service.domain.errors import UsageError
 from service.usecases.import_directory import Counts, ImportReport, import_directory, import_labels
 
@@ -66,10 +67,10 @@ def labels_import_command(run: Run, file: Path, skip_bad_rows: Path | None) -> N
 
 def _run(run: Run, deed: Callable[..., ImportReport], path: Path, skip_bad_rows: Path | None) -> None:
     with run.app() as app, _Progress(run) as progress:
+        with loading():
+            door, store = app.door, app.store
         try:
-            report = deed(
-                path, door=app.door, store=app.store, now=now(), skip_bad_rows=skip_bad_rows, progress=progress
-            )
+            report = deed(path, door=door, store=store, now=now(), skip_bad_rows=skip_bad_rows, progress=progress)
         except KeyboardInterrupt:
             run.say(
                 "interrupted: nothing of the file being read was imported, the files before it were; "
