@@ -10,20 +10,22 @@ room.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import posixpath
 import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import IO, TYPE_CHECKING
 
 import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.domain.errors import DatabaseProblem
@@ -31,6 +33,9 @@ from service.domain.facts import Repeated, UsageFacts
 from service.domain.time import DAY
 from service.storage.sql import Int64s, Values, insert, run
 from service.storage.tables import segments, usage_events, usage_log
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 _NUMBERS = ("event", "account", "happened", "learned", "ip", "ip_net", "client", "model")
 _MORE = ("input_tokens", "output_tokens", "template", "simhash", "content")
@@ -76,13 +81,33 @@ def table_of(facts: UsageFacts, learned: Int64s) -> pa.Table:
     return pa.table({**columns, "learned": learned, "account_id": ids}, schema=SCHEMA)
 
 
-def _ordered(table: pa.Table, order: NDArray[np.intp]) -> pa.Table:
-    """The rows in another order, in a quarter of the time of Arrow's ``take``, which looks for the part of each row."""
-    columns = [
-        table[name].combine_chunks().take(pa.array(order)) if name == "account_id" else table[name].to_numpy()[order]
-        for name in SCHEMA.names
-    ]
-    return pa.table(columns, schema=SCHEMA)
+def _by_day(table: pa.Table) -> dict[int, pa.Table]:
+    """The rows of each day, as they came."""
+    day = table["happened"].to_numpy() // DAY
+    if (day[1:] < day[:-1]).any():
+        order = np.argsort(day, kind="stable")
+        table, day = table.combine_chunks().take(pa.array(order)), day[order]
+    starts = np.flatnonzero(np.concatenate([[True], day[1:] != day[:-1]])).tolist()
+    bounds = zip(starts, [*starts[1:], len(day)], strict=True)
+    return {int(day[low]): table.slice(low, high - low) for low, high in bounds}
+
+
+class _Hashing(io.RawIOBase):
+    """A file that is written from its beginning to its end, and the hash of what went into it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 class Segments:
@@ -127,40 +152,44 @@ class Segments:
 
     def stage(self, tables: Sequence[pa.Table]) -> Segment:
         """Writes a durable file that nobody knows of yet."""
-        table = pa.concat_tables(tables)
-        happened = table["happened"].to_numpy()
-        day = happened // DAY
-        if (day[1:] < day[:-1]).any():
-            order = np.argsort(day, kind="stable")
-            table, day = _ordered(table, order), day[order]
-        starts = np.flatnonzero(np.concatenate([[True], day[1:] != day[:-1]]))
-        sink = pa.BufferOutputStream()
-        with pq.ParquetWriter(
-            sink, SCHEMA, compression=_COMPRESSION, use_dictionary=_REPEATING, column_encoding=_RISING
-        ) as writer:
-            for low, high in zip(starts.tolist(), [*starts[1:].tolist(), len(day)], strict=True):
-                writer.write_table(table.slice(low, high - low))
-        data = sink.getvalue()
-        sha256 = hashlib.sha256(data).hexdigest()
+        days: dict[int, list[pa.Table]] = {}
+        for table in tables:
+            for day, rows in _by_day(table).items():
+                days.setdefault(day, []).append(rows)
         # Not by content: a writer that fails removes its file, and another may have published the same rows.
-        name = f"{int(day[0]):06d}-{uuid.uuid4().hex}"
+        name = f"{min(days):06d}-{uuid.uuid4().hex}"
         path = f"usage/{name}.parquet"
-        self._write(path, data)
-        last_learned = int(table["learned"].to_numpy().max())
-        return Segment(name, path, int(happened.min()), int(happened.max()), last_learned, len(day), sha256)
+        with (
+            self._written(path) as file,
+            pq.ParquetWriter(
+                file, SCHEMA, compression=_COMPRESSION, use_dictionary=_REPEATING, column_encoding=_RISING
+            ) as writer,
+        ):
+            for day in sorted(days):
+                writer.write_table(pa.concat_tables(days[day]))
+        first_at = min(int(table["happened"].to_numpy().min()) for table in tables)
+        last_at, last_learned = (
+            max(int(table[moment].to_numpy().max()) for table in tables) for moment in ("happened", "learned")
+        )
+        exchanges = sum(table.num_rows for table in tables)
+        return Segment(name, path, first_at, last_at, last_learned, exchanges, file.sha256.hexdigest())
 
     def _full(self, path: str) -> str:
         return posixpath.join(self._root, path)
 
-    def _write(self, path: str, data: pa.Buffer) -> None:
+    @contextmanager
+    def _written(self, path: str) -> Iterator[_Hashing]:
+        """A new file, which is durable and in its place when the block ends. An exception leaves none in its place."""
         full = self._full(path)
         self._fs.makedirs(posixpath.dirname(full), exist_ok=True)
         if not isinstance(self._fs, LocalFileSystem):  # object stores publish a whole object or none
-            with self._fs.open(full, "wb") as file:
-                file.write(data)
+            held = io.BytesIO()
+            yield _Hashing(held)
+            with self._fs.open(full, "wb") as there:
+                there.write(held.getbuffer())
             return
         with open(f"{full}.part", "wb") as file:  # noqa: PTH123 - fsspec's paths are text
-            file.write(data)
+            yield _Hashing(file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(f"{full}.part", full)  # noqa: PTH105

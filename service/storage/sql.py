@@ -43,6 +43,7 @@ class Runs(Protocol):
 COPY_FROM = 2_000  # rows; PostgreSQL's COPY into a staging table pays from here on
 MANY_ROWS = 2_000  # an import's batch, which nobody waits for
 _STATEMENT_ROWS = (256, 64, 16, 4, 1)  # of few lengths, so that each is prepared once
+_COPIED_ROWS = 8_192  # that are Python's own values at a time
 _MANY_VALUES = 8_000  # of one statement of an import; SQLite takes 32,766
 _LIST = re.compile(r"IN @(\w+)")
 _TEXTS = re.compile(r"IN @@(\w+)")
@@ -117,21 +118,31 @@ def insert(connection: Connection, table: Table, columns: Mapping[str, Values], 
 
     Raises the driver's IntegrityError where a row breaks a key and no clause says what to do then.
     """
-    lists = [value.tolist() if isinstance(value, np.ndarray) else value for value in columns.values()]
-    if not lists[0]:
+    values = tuple(columns.values())
+    rows = len(values[0])
+    if not rows:
         return
     if connection.dialect.name == "sqlite":
-        _insert_sqlite(connection, table, tuple(columns), lists, on_conflict)
-    elif len(lists[0]) < COPY_FROM:
+        _insert_sqlite(connection, table, tuple(columns), values, on_conflict)
+    elif rows < COPY_FROM:
         cursor = cursor_of(connection)
-        cursor.execute(_postgres_insert(table, tuple(columns), on_conflict), tuple(lists))
+        cursor.execute(_postgres_insert(table, tuple(columns), on_conflict), _lists(values, 0, rows))
         cursor.close()
     else:
-        _copy(connection, table, tuple(columns), lists, on_conflict)
+        _copy(connection, table, tuple(columns), values, on_conflict)
+
+
+def _lists(columns: Sequence[Values], low: int, high: int) -> tuple[list[Any], ...]:
+    """Some rows of columns as Python's own values.
+
+    Only of those that are written next: of a million rows they take more memory than all that an import holds.
+    """
+    some = (column[low:high] for column in columns)
+    return tuple(part.tolist() if isinstance(part, np.ndarray) else list(part) for part in some)
 
 
 def _insert_sqlite(
-    connection: Connection, table: Table, names: tuple[str, ...], lists: Sequence[Sequence[Any]], on_conflict: str
+    connection: Connection, table: Table, names: tuple[str, ...], columns: Sequence[Values], on_conflict: str
 ) -> None:
     """By statements of many rows.
 
@@ -139,15 +150,16 @@ def _insert_sqlite(
     32 signups has 400 rows, and a busy thread kept each of them waiting. An import's thousands at a time leave other
     threads to work meanwhile.
     """
-    rows, width = len(lists[0]), len(names)
+    rows, width = len(columns[0]), len(names)
     sizes = (_MANY_VALUES // width, *_STATEMENT_ROWS) if rows > MANY_ROWS else _STATEMENT_ROWS
     cursor = cursor_of(connection)
     done = 0
     for size in sizes:
         while rows - done >= size:
-            some = [each[done : done + size] for each in lists]
-            statement = _sqlite_insert(table, names, on_conflict, size)
-            cursor.execute(statement, list(chain.from_iterable(zip(*some, strict=True))))
+            some = _lists(columns, done, done + size)
+            cursor.execute(
+                _sqlite_insert(table, names, on_conflict, size), list(chain.from_iterable(zip(*some, strict=True)))
+            )
             done += size
     cursor.close()
 
@@ -171,7 +183,7 @@ def _postgres_insert(table: Table, names: tuple[str, ...], on_conflict: str) -> 
 
 
 def _copy(
-    connection: Connection, table: Table, names: tuple[str, ...], lists: Sequence[Sequence[Any]], on_conflict: str
+    connection: Connection, table: Table, names: tuple[str, ...], columns: Sequence[Values], on_conflict: str
 ) -> None:
     listed, kinds = ", ".join(names), [kind.lower() for kind in _postgres_types(table, names)]
     target = f"stage_{table.name}" if on_conflict else table.name
@@ -183,8 +195,9 @@ def _copy(
                 cursor.execute(f"ALTER TABLE {target} ALTER COLUMN {name} DROP NOT NULL".encode())
         with cursor.copy(f"COPY {target} ({listed}) FROM STDIN (FORMAT BINARY)".encode()) as copy:
             copy.set_types([_COPY_TYPES.get(kind, kind) for kind in kinds])
-            for row in zip(*lists, strict=True):
-                copy.write_row(row)
+            for low in range(0, len(columns[0]), _COPIED_ROWS):
+                for row in zip(*_lists(columns, low, low + _COPIED_ROWS), strict=True):
+                    copy.write_row(row)
         if on_conflict:
             statement = f"INSERT INTO {table.name} ({listed}) SELECT {listed} FROM {target} {on_conflict}"
             cursor.execute(statement.encode())

@@ -37,7 +37,7 @@ def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:
     new[1:] = (tiles.account[1:] != tiles.account[:-1]) | (week[1:] != week[:-1])
     starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(tiles))
-    packed = pack(USAGE_COLUMNS, tiles).tobytes()
+    packed = pack(USAGE_COLUMNS, tiles).view(np.uint8)
     size = layouts.USAGE_DTYPE.itemsize
     bounds = zip((starts * size).tolist(), (ends * size).tolist(), strict=True)
     rows: dict[str, Values] = {
@@ -46,7 +46,7 @@ def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:
         "part": [part] * len(starts),
         "last_hour": tiles.time[ends - 1],
         "layout": [layouts.number(layouts.USAGE_FIELDS)] * len(starts),
-        "tiles": [packed[low:high] for low, high in bounds],
+        "tiles": [packed[low:high].tobytes() for low, high in bounds],
     }
     insert(connection, usage_tiles, rows)
 
