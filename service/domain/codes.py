@@ -6,6 +6,8 @@ that first hear of an account agree on its number without asking anyone.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
@@ -13,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Int64s = NDArray[np.int64]
+
+_AT_ONCE = 512  # hashes begun: what a cache holds
 
 
 def hash64(text: str) -> int:
@@ -26,14 +30,22 @@ def hash64_many(texts: list[str]) -> Int64s:
 
 
 def hash64_encoded(texts: list[bytes]) -> Int64s:
-    """``hash64`` of texts that are UTF-8 already, shape (n,). A copied state costs two thirds of a new one."""
-    copied = blake2b(digest_size=8).copy
-    digests = []
-    for text in texts:
-        state = copied()
-        state.update(text)
-        digests.append(state.digest())
-    return np.frombuffer(b"".join(digests), dtype="<i8").astype(np.int64)
+    """``hash64`` of texts that are UTF-8 already, shape (n,)."""
+    return np.frombuffer(digests(blake2b(digest_size=8), texts), dtype="<i8").astype(np.int64)
+
+
+def digests(begun: blake2b, messages: Sequence[bytes]) -> bytes:
+    """Hashes of messages that all begin with what ``begun`` has taken in already, one hash after the other.
+
+    A copied state costs two thirds of a new one, and the interpreter's loop a quarter more than its maps.
+    """
+    copied, parts = begun.copy, []
+    for low in range(0, len(messages), _AT_ONCE):
+        some = messages[low : low + _AT_ONCE]
+        states = [copied() for _ in some]
+        deque(map(blake2b.update, states, some), 0)
+        parts.append(b"".join(map(blake2b.digest, states)))
+    return b"".join(parts)
 
 
 @lru_cache(maxsize=4096)

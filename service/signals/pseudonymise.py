@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
+from service.domain.codes import digests
 from service.domain.facts import Int64s
 from service.signals.batch import Mask, Numbers, Reals, Texts
 from service.signals.keyring import Keyring
@@ -98,22 +99,14 @@ class ContentHasher:
                 said = np.array([each[rows] for each in there])
                 laid[numbers] = np.array([each[rows] for each in words]) * said
                 laid[-1] += _bits(numbers, said)
-            size = 8 * len(laid)
-            view = laid.T.tobytes()
-            hashes.append(self._hashed(table, [view[at : at + size] for at in range(0, len(view), size)]))
+            hashes.append(self._hashed(table, np.ascontiguousarray(laid.T).view(f"V{8 * len(laid)}").ravel().tolist()))
         whole = np.frombuffer(b"".join(hashes), "<i8").astype(np.int64)
         whole[whole == 0] = 1
         return whole
 
     def _hashed(self, domain: str, messages: Sequence[bytes]) -> bytes:
         """Keyed hashes of ``messages``, one after the other; those of two domains have nothing in common."""
-        copied = blake2b(domain.encode() + b"\0", digest_size=_HASH_BYTES, key=self._key).copy
-        digests = []
-        for message in messages:
-            state = copied()
-            state.update(message)
-            digests.append(state.digest())
-        return b"".join(digests)
+        return digests(blake2b(domain.encode() + b"\0", digest_size=_HASH_BYTES, key=self._key), messages)
 
 
 def _bits(places: list[int], said: Mask) -> Int64s:
