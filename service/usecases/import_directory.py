@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Protocol
 
 from service.domain.errors import UsageError
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
 from service.usecases.interchange.aside import Aside
-from service.usecases.interchange.loading import Admitted, admitted, keep
+from service.usecases.interchange.loading import Admitted, Ahead, keep
 from service.usecases.interchange.ports import Bulk, Door, Store
 from service.usecases.interchange.problems import BadRow, FileProblem
 from service.usecases.interchange.schemas import LABELS
@@ -101,30 +102,42 @@ class _Import:
     report: ImportReport = field(default_factory=ImportReport)
     aside: Aside | None = None  # None: a file with bad rows is refused
     _named: set[str] = field(default_factory=set)
+    _begun: Ahead | None = None  # of the next file
 
     def run(self, files: Sequence[Source], skip_bad_rows: Path | None) -> ImportReport:
-        if skip_bad_rows is None:
-            for one in files:
-                self._file(one)
+        try:
+            if skip_bad_rows is None:
+                for one, following in zip_longest(files, files[1:]):
+                    self._file(one, following)
+                return self.report
+            if any(skip_bad_rows.resolve() == one.path.resolve() for one in files):
+                raise UsageError(f"--skip-bad-rows: {skip_bad_rows} is one of the files to import; name another")
+            with Aside(skip_bad_rows) as self.aside:
+                for one, following in zip_longest(files, files[1:]):
+                    mark = self.aside.mark()
+                    if not self._file(one, following):
+                        self.aside.rewind(mark)
             return self.report
-        if any(skip_bad_rows.resolve() == one.path.resolve() for one in files):
-            raise UsageError(f"--skip-bad-rows: {skip_bad_rows} is one of the files to import; name another")
-        with Aside(skip_bad_rows) as self.aside:
-            for one in files:
-                mark = self.aside.mark()
-                if not self._file(one):
-                    self.aside.rewind(mark)
-        return self.report
+        finally:
+            if self._begun is not None:
+                self._begun.close()
 
-    def _file(self, source: Source) -> bool:
-        """Imports one file; whether it was published."""
+    def _begin(self, source: Source) -> Ahead:
+        begun, self._begun = self._begun, None
+        return begun if begun is not None else Ahead(source, self.door, self.now)
+
+    def _file(self, source: Source, following: Source | None) -> bool:
+        """Imports one file; whether it was published. As its end is being written, ``following`` is begun."""
         counts = Counts()
         published = False
         self._named.clear()
         try:
-            self.progress.begins(source.name, source.size())
-            with self.store.bulk() as bulk, closing(admitted(source, self.door, self.now)) as chunks:
-                self._rows(source, chunks, bulk, counts)
+            with closing(self._begin(source)) as chunks:
+                self.progress.begins(source.name, source.size())
+                with self.store.bulk() as bulk:
+                    self._rows(source, chunks, bulk, counts)
+                    if following is not None:
+                        self._begun = Ahead(following, self.door, self.now)
             published = True
             self.report.campaigns |= self._named
         except FileProblem as problem:

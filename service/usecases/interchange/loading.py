@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,8 @@ from service.usecases.interchange.ports import Bulk, Door, Statuses
 from service.usecases.interchange.problems import BadRow
 from service.usecases.interchange.sources import Source
 
+AHEAD = 2  # chunks; storing has bursts
+
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
@@ -29,25 +32,32 @@ class Admitted:
     places: Int64s  # of those facts in the chunk
 
 
-def admitted(source: Source, door: Door, now: int) -> Generator[Admitted, None, None]:
-    """The chunks of ``source``, each made while the one before is being stored. Raises FileProblem.
+class Ahead:
+    """The chunks of ``source``, some of them made before they are asked for, in a thread of its own.
 
     Reading, hashing and storing mostly run outside Python's lock, so a second core does nearly half of the work.
     """
-    chunks = source.chunks()
 
-    def following() -> Admitted | None:
-        chunk = next(chunks, None)
-        return None if chunk is None else _admit(source, chunk, door, now)
+    def __init__(self, source: Source, door: Door, now: int) -> None:
+        self._source, self._door, self._now = source, door, now
+        self._chunks = source.chunks()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
+        self._pending = deque(self._pool.submit(self._following) for _ in range(AHEAD))
 
-    try:
-        with ThreadPoolExecutor(1) as ahead:
-            pending = ahead.submit(following)
-            while (ready := pending.result()) is not None:
-                pending = ahead.submit(following)
-                yield ready
-    finally:
-        chunks.close()
+    def __iter__(self) -> Iterator[Admitted]:
+        """Raises FileProblem."""
+        while (ready := self._pending.popleft().result()) is not None:
+            self._pending.append(self._pool.submit(self._following))
+            yield ready
+
+    def close(self) -> None:
+        """Makes no more of them."""
+        self._pool.shutdown(cancel_futures=True)
+        self._chunks.close()
+
+    def _following(self) -> Admitted | None:
+        chunk = next(self._chunks, None)
+        return None if chunk is None else _admit(self._source, chunk, self._door, self._now)
 
 
 def keep(source: Source, facts: Any, bulk: Bulk) -> Statuses:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
@@ -333,6 +334,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(
     aside.write_text("of an earlier run\n")
     with pytest.raises(KeyboardInterrupt):
         import_directory(folder, door=door, store=Interrupted(store), now=NOW, skip_bad_rows=aside, progress=Quiet())
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("ahead")]
     assert aside.read_text() == "of an earlier run\n"
     assert not aside.with_name("bad.jsonl.partial").exists()
     report = import_all(skip=aside)
