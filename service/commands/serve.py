@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from service.commands.context import Run, command_options
@@ -25,10 +27,35 @@ from service.domain.errors import NotAvailableYet
     help="Processes that answer on the one port, for a machine with more cores than one process can use. A connection "
     "stays with one of them, so callers should open several.",
 )
+@click.option(
+    "--scorers",
+    type=click.IntRange(0, 64),
+    default=0,
+    show_default=True,
+    help="Processes that score single accounts for those that talk gRPC, where cores are to spare: more answers, "
+    "and refusals in time when more is asked than can be done. Takes the memory of a server each.",
+)
 @click.option("--worker", type=click.IntRange(0), hidden=True, help="Be this worker of the process that started it.")
+@click.option("--scorer", type=click.IntRange(0), hidden=True, help="Be this scorer of the process that started it.")
+@click.option(
+    "--socket",
+    "sockets",
+    multiple=True,
+    hidden=True,
+    type=click.Path(path_type=Path),
+    help="Of a scorer: its own, or of each that a worker has score for it.",
+)
 @command_options
 def serve_command(
-    run: Run, listen: str, metrics_listen: str | None, console_listen: str | None, workers: int, worker: int | None
+    run: Run,
+    listen: str,
+    metrics_listen: str | None,
+    console_listen: str | None,
+    workers: int,
+    scorers: int,
+    worker: int | None,
+    scorer: int | None,
+    sockets: tuple[Path, ...],
 ) -> None:
     """Answer calls until SIGTERM or Ctrl-C, then let those under way finish.
 
@@ -36,22 +63,24 @@ def serve_command(
     accounts (on the spot where training is installed). Prints `ready grpc=HOST:PORT metrics=HOST:PORT console=none` on
     standard output once it can answer; until then its health says NOT_SERVING.
 
-    With --workers above 1 the line comes when all of them can answer. One that dies is started again while the others
-    go on; the metrics of all are on the one address, told apart by the label `worker`. Nothing is answered before all
-    can answer.
+    With --workers above 1, or --scorers, the line comes when all of them can answer. One that dies is started again
+    while the others go on; the metrics of all are on the one address, told apart by the label `worker` (scorers are
+    numbered after workers). Nothing is answered before all can answer.
     """
     if console_listen is not None:
         raise NotAvailableYet("the analysts' console is not in this version yet; leave --console-listen out")
     host_and_port("--listen", listen)
     # The one that only watches over workers loads no gRPC, no model and no database; workers load no watching.
-    if worker is None and workers > 1:
+    if worker is None and scorer is None and (workers > 1 or scorers):
         from service.commands.workers import serve_by_workers  # noqa: PLC0415
 
-        serve_by_workers(run, listen, metrics_listen, workers)
+        serve_by_workers(run, listen, metrics_listen, workers, scorers)
         return
-    from service.commands.serving import serve_alone, serve_as_worker  # noqa: PLC0415
+    from service.commands.serving import serve_alone, serve_as_scorer, serve_as_worker  # noqa: PLC0415
 
-    if worker is None:
-        serve_alone(run, listen, metrics_listen)
+    if scorer is not None:
+        serve_as_scorer(run, scorer, sockets[0])
+    elif worker is not None:
+        serve_as_worker(run, listen, worker, sockets)
     else:
-        serve_as_worker(run, listen, worker)
+        serve_alone(run, listen, metrics_listen)

@@ -6,6 +6,9 @@ import gc
 import os
 import sys
 import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 import click
 import structlog
@@ -15,7 +18,9 @@ from service.app import App
 from service.commands.context import Run, now
 from service.commands.listening import metrics_address
 from service.commands.stopping import stopped_by_signals
-from service.domain.errors import GatehouseError
+from service.domain.errors import GatehouseError, NotReady
+from service.rpc.scorer import Scorer
+from service.rpc.scorers import Scorers
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
 
@@ -54,41 +59,86 @@ def serve_alone(run: Run, listen: str, metrics_listen: str | None) -> None:
             server.drain(run.settings.drain_s)
 
 
-def serve_as_worker(run: Run, listen: str, number: int) -> None:
+def serve_as_worker(run: Run, listen: str, number: int, sockets: Sequence[Path]) -> None:
     """Answers calls that the kernel deals to this process, one of several on the same port, until its parent says stop.
 
     It listens once it can answer: until then the others take what comes. Its metrics are on a port of its own, which
     the parent reads from its line ``ready``; number 0 does the chores for all. Where the parent is gone, it ends.
+    ``sockets``: of the processes that score for it; none where it does so itself.
     """
     logs.configure(run.settings.log_level, worker=number)
     telemetry = Telemetry()
-    stopping = stopped_by_signals()
-    threading.Thread(target=_outlive_no_parent, args=(stopping,), name="parent", daemon=True).start()
-    with run.app(serving=True) as app:
+    stopping = _stopped_with_parent()
+    with run.app(serving=True) as app, _scorers(sockets) as scorers:
         telemetry.watch_shadow(app.shadow.counts)
         use_cases = app.use_cases()
         app.load_model()
+        while scorers is not None and not stopping.is_set() and not scorers.wait(WAKE_S):
+            pass
         if stopping.is_set():
             return
-        server = GatehouseServer(listen, use_cases, telemetry, now, _limits(run, share_port=True))
+        server = GatehouseServer(listen, use_cases, telemetry, now, _limits(run, share_port=True), scorers)
         try:
             server.start()
             metrics = metrics_address(telemetry.serve, "127.0.0.1:0")
-            _answer(app, server, telemetry, stopping, metrics, chores=number == 0)
+            _answer(app, server, telemetry, stopping, metrics, chores=number == 0, scorers=scorers)
         finally:
             stopping.set()
             server.drain(run.settings.drain_s)
 
 
+def serve_as_scorer(run: Run, number: int, path: Path) -> None:
+    """Scores for the workers that come to the socket ``path``, until its parent says stop and they have hung up."""
+    logs.configure(run.settings.log_level, worker=number)
+    telemetry = Telemetry()
+    stopping = _stopped_with_parent()
+    with run.app(serving=True) as app:
+        telemetry.watch_shadow(app.shadow.counts)
+        asked = app.score_accounts.ask
+        app.load_model()
+        scorer = Scorer(path, asked, now)
+        metrics = metrics_address(telemetry.serve, "127.0.0.1:0")
+        _settle_down()
+        threading.Thread(target=_follow, args=(app, stopping), name="follow", daemon=True).start()
+        click.echo(f"ready grpc=none metrics={metrics} console=none")
+        sys.stdout.flush()
+        while not stopping.wait(WAKE_S):
+            pass
+        scorer.drain(run.settings.drain_s)
+
+
+@contextmanager
+def _scorers(sockets: Sequence[Path]) -> Iterator[Scorers | None]:
+    if not sockets:
+        yield None
+        return
+    scorers = Scorers(sockets)
+    try:
+        yield scorers
+    finally:
+        scorers.close()
+
+
+def _stopped_with_parent() -> threading.Event:
+    stopping = stopped_by_signals()
+    threading.Thread(target=_outlive_no_parent, args=(stopping,), name="parent", daemon=True).start()
+    return stopping
+
+
 def _answer(
-    app: App, server: GatehouseServer, telemetry: Telemetry, stopping: threading.Event, metrics: str, *, chores: bool
+    app: App,
+    server: GatehouseServer,
+    telemetry: Telemetry,
+    stopping: threading.Event,
+    metrics: str,
+    *,
+    chores: bool,
+    scorers: Scorers | None = None,
 ) -> None:
     """Follows the registry, says that it is ready, and waits for the end; ``chores``: looks after the database, too."""
-    sys.setswitchinterval(TURN_S)
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    threading.Thread(target=_follow, args=(app, server, stopping, chores), name="follow", daemon=True).start()
+    _settle_down()
+    following = (app, stopping, server, chores, scorers)
+    threading.Thread(target=_follow, args=following, name="follow", daemon=True).start()
     if chores:
         threading.Thread(target=_watch_drift, args=(app, telemetry, stopping), name="drift", daemon=True).start()
     server.set_ready(ready=True)
@@ -98,6 +148,14 @@ def _answer(
     # to end within 20 ms of being ready waited for ever, and was killed.
     while not stopping.wait(WAKE_S):
         pass
+
+
+def _settle_down() -> None:
+    """Sets the interpreter for many threads; once everything is loaded."""
+    sys.setswitchinterval(TURN_S)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _watch_drift(app: App, telemetry: Telemetry, stopping: threading.Event) -> None:
@@ -125,8 +183,14 @@ def _limits(run: Run, *, share_port: bool = False) -> Limits:
     )
 
 
-def _follow(app: App, server: GatehouseServer, stopping: threading.Event, chores: bool) -> None:  # noqa: FBT001
-    """Switches to a model as soon as it is promoted, and lets health say whether the database answers."""
+def _follow(
+    app: App,
+    stopping: threading.Event,
+    server: GatehouseServer | None = None,
+    chores: bool = False,  # noqa: FBT001, FBT002  an argument of a thread
+    scorers: Scorers | None = None,
+) -> None:
+    """Switches to a model as soon as it is promoted, and lets health say whether database and scorers answer."""
     healthy = True
     while not stopping.wait(app.settings.model_poll_s):
         try:
@@ -134,6 +198,8 @@ def _follow(app: App, server: GatehouseServer, stopping: threading.Event, chores
             app.store.ping()
             if chores:
                 app.maintain(now())
+            if scorers is not None and not scorers.connected():
+                raise NotReady("no process that scores is there")
         except GatehouseError as error:
             if healthy:
                 log.error("service_not_ready", why=str(error))  # noqa: TRY400  said whole
@@ -142,4 +208,5 @@ def _follow(app: App, server: GatehouseServer, stopping: threading.Event, chores
             if not healthy:
                 log.info("service_ready_again")
             healthy = True
-        server.set_ready(ready=healthy)
+        if server is not None:
+            server.set_ready(ready=healthy)

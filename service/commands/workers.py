@@ -18,6 +18,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 import structlog
@@ -42,14 +44,16 @@ class WorkersFailed(GatehouseError):
     """Workers could not start, or did not end as they should; each has said why itself."""
 
 
-def serve_by_workers(run: Run, listen: str, metrics_listen: str | None, count: int) -> None:
+def serve_by_workers(run: Run, listen: str, metrics_listen: str | None, count: int, scorers: int) -> None:
     """Has ``count`` workers answer calls on ``listen`` until SIGTERM or SIGINT; says when all are ready.
+
+    ``scorers`` more score for them, over sockets in a folder that only we may read; none: each worker does so itself.
 
     Raises UsageError where an address cannot be had, WorkersFailed where a worker ends before all were ready.
     """
     stopping = stopped_by_signals()
-    with reserved(listen) as address:
-        crew = Crew(worker_command(run, address), count, environment(run))
+    with reserved(listen) as address, TemporaryDirectory(prefix="gatehouse-") as folder:
+        crew = Crew(commands(run, address, count, scorers, Path(folder)), environment(run))
         telemetry = WorkersTelemetry(crew.ready, crew.restarts, crew.metrics)
         metrics = metrics_address(telemetry.serve, metrics_listen)
         try:
@@ -63,10 +67,15 @@ def serve_by_workers(run: Run, listen: str, metrics_listen: str | None, count: i
         raise WorkersFailed("a worker did not end as it should; the log above says which")
 
 
-def worker_command(run: Run, address: str) -> list[str]:
-    """What each worker is started with, up to its number."""
-    level = ("--log-level", run.settings.log_level)
-    return [sys.executable, "-m", "service.cli", "serve", "--listen", address, *level, "--worker"]
+def commands(run: Run, address: str, count: int, scorers: int, folder: Path) -> list[list[str]]:
+    """What each worker, and after them each scorer, is started with; ``folder`` is for the scorers' sockets."""
+    own = [sys.executable, "-m", "service.cli", "serve", "--log-level", run.settings.log_level]
+    sockets = [str(folder / f"{number}.sock") for number in range(scorers)]
+    known = [word for path in sockets for word in ("--socket", path)]
+    return [
+        *([*own, "--listen", address, "--worker", str(number), *known] for number in range(count)),
+        *([*own, "--scorer", str(count + number), "--socket", path] for number, path in enumerate(sockets)),
+    ]
 
 
 def environment(run: Run) -> dict[str, str]:
@@ -79,6 +88,7 @@ class Worker:
     """One place among the workers, and who has it."""
 
     number: int
+    command: list[str]
     process: subprocess.Popen[str] | None = None  # None: not started yet, or waiting to be started again
     began: float = 0.0  # seconds, monotonic
     metrics: str = ""  # HOST:PORT; empty: it is not ready
@@ -89,10 +99,10 @@ class Worker:
 class Crew:
     """All workers of one ``serve``."""
 
-    def __init__(self, command: Sequence[str], count: int, environment: Mapping[str, str]) -> None:
-        """``command`` is completed by a worker's number; nothing is started yet."""
-        self._command, self._environment = list(command), dict(environment)
-        self._workers = [Worker(number) for number in range(count)]
+    def __init__(self, commands: Sequence[Sequence[str]], environment: Mapping[str, str]) -> None:
+        """``commands``: what each is started with, in the order of their numbers; nothing is started yet."""
+        self._environment = dict(environment)
+        self._workers = [Worker(number, list(command)) for number, command in enumerate(commands)]
         self._restarts = 0
 
     def ready(self) -> int:
@@ -158,7 +168,7 @@ class Crew:
     def _start(self, worker: Worker) -> None:
         worker.began = time.monotonic()
         worker.process = subprocess.Popen(  # noqa: S603  ourselves
-            [*self._command, str(worker.number)],
+            worker.command,
             env=self._environment,
             stdin=subprocess.PIPE,  # its end tells a worker that this process has ended
             stdout=subprocess.PIPE,

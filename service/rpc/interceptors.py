@@ -16,13 +16,13 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import grpc
 import structlog
 from google.protobuf.message import Message
-from google.rpc import status_pb2
 from grpc_status import rpc_status
 from structlog.contextvars import bind_contextvars
 
-from service.domain.errors import DeadlineExceeded, GatehouseError, InvalidInput, Overloaded
+from service.domain.errors import DeadlineExceeded, GatehouseError, Overloaded
+from service.rpc.attempts import Failure, attempt
+from service.rpc.calls import Caller
 from service.rpc.decoding import MessageStream, decode
-from service.rpc.errors import internal_status, kind_of, status_of
 from service.rpc.later import Deadlines, Later, Send, Sender, late
 from service.rpc.pools import CountingPool, Pools
 
@@ -51,10 +51,11 @@ class Telemetry(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """How a call failed, as the caller is told."""
+class Elsewhere:
+    """Where a method is answered: bytes go out with a request id for the log, and bytes or a Failure come back."""
 
-    status: status_pb2.Status
+    ask: Callable[[bytes, str], Future[bytes | Failure]]
+    caller: Caller
 
 
 class Answering(grpc.ServerInterceptor):
@@ -71,13 +72,15 @@ class Answering(grpc.ServerInterceptor):
         telemetry: Telemetry,
         deadlines: Deadlines,
         later: Collection[str] = (),
+        elsewhere: Mapping[str, Elsewhere] | None = None,
     ) -> None:
-        """``later``: the methods that return ``Later``."""
+        """``later``: the methods that return ``Later``; ``elsewhere``: those that other processes answer."""
         self._requests = requests
         self._pools = pools
         self._telemetry = telemetry
         self._deadlines = deadlines
         self._later = later
+        self._elsewhere = elsewhere or {}
         self._sender = Sender(pools.aside)
 
     def intercept_service(
@@ -96,8 +99,12 @@ class Answering(grpc.ServerInterceptor):
         call = Call(handler_call_details, message_type, self._telemetry)
         if pool.full():
             return _refusing(call, pool, self._pools.aside, streaming=handler.request_streaming)
+        elsewhere = self._elsewhere.get(handler_call_details.method)
+        if elsewhere is not None:
+            begin = call.later(call.handed_over(elsewhere), pool, self._deadlines, self._sender)
+            return grpc.unary_stream_rpc_method_handler(begin)
         if handler_call_details.method in self._later:
-            begin = call.later(_behaviour(handler), pool, self._deadlines, self._sender)
+            begin = call.later(call.read_by(_behaviour(handler)), pool, self._deadlines, self._sender)
             return grpc.unary_stream_rpc_method_handler(begin, None, handler.response_serializer)
         return _like(handler, call.wrap(handler, _behaviour(handler)), pool, raw=True)
 
@@ -132,16 +139,30 @@ class Call:
     def later(
         self, behaviour: _Behaviour, pool: CountingPool, deadlines: Deadlines, sender: Sender
     ) -> Callable[[bytes, grpc.ServicerContext, Send], None]:
-        """The behaviour of one request, which returns ``Later``, as grpc calls what must not hold a thread."""
+        """The behaviour over bytes, which returns ``Later``, as grpc calls what must not hold a thread."""
 
         def begin(data: bytes, context: grpc.ServicerContext, send: Send) -> None:
             open_call = _Open(self, context, send, sender, self._begin(context), pool.keep())
-            outcome = _attempt(lambda: behaviour(self._read_one(data, context), context))
+            outcome = attempt(lambda: behaviour(data, context))
             open_call.wait_for(outcome, deadlines)
 
         begin.experimental_non_blocking = True  # type: ignore[attr-defined]
         begin.experimental_thread_pool = pool  # type: ignore[attr-defined]
         return begin
+
+    def read_by(self, behaviour: _Behaviour) -> _Behaviour:
+        """The behaviour of one request over its bytes."""
+        return lambda data, context: behaviour(self._read_one(data, context), context)
+
+    def handed_over(self, elsewhere: Elsewhere) -> _Behaviour:
+        """A behaviour that hands the bytes to another process, which reads them."""
+
+        def behaviour(data: bytes, context: grpc.ServicerContext) -> Later:
+            _in_time(context)
+            done = elsewhere.ask(data, self._request_id)
+            return Later(done, done.result, elsewhere.caller.timeout_s(context))
+
+        return behaviour
 
     def _read_one(self, data: bytes, context: grpc.ServicerContext) -> Message:
         _in_time(context)
@@ -159,7 +180,7 @@ class Call:
         started = self._begin(context)
         code = CANCELLED  # unless we get to say something else: the caller hung up
         try:
-            outcome = _attempt(answer)
+            outcome = attempt(answer)
             code = _code(outcome)
         finally:
             self.finish(code if context.is_active() else CANCELLED, started)
@@ -172,12 +193,12 @@ class Call:
         code = CANCELLED
         try:
             outcome: Message | Failure | None = None
-            responses = _attempt(lambda: iter(answer()))
+            responses = attempt(lambda: iter(answer()))
             if isinstance(responses, Failure):
                 outcome = responses
             else:
                 following = partial(next, responses, None)
-                while isinstance(outcome := _attempt(following), Message):
+                while isinstance(outcome := attempt(following), Message):
                     yield outcome
             code = _code(outcome)
         finally:
@@ -270,15 +291,15 @@ class _Open:
     def _first(self) -> bool:
         return self._unanswered.acquire(blocking=False)
 
-    def _answer(self, answer: Callable[[], Message] | Failure) -> None:
+    def _answer(self, answer: Callable[[], Message | bytes | Failure] | Failure) -> None:
         if self._first():
             try:
                 self._logged.run(self._tell, answer)
             finally:
                 self._end()
 
-    def _tell(self, answer: Callable[[], Message] | Failure) -> None:
-        outcome = answer if isinstance(answer, Failure) else _attempt(answer)
+    def _tell(self, answer: Callable[[], Message | bytes | Failure] | Failure) -> None:
+        outcome = answer if isinstance(answer, Failure) else attempt(answer)
         self._call.finish(_code(outcome) if self._context.is_active() else CANCELLED, self._started)
         if isinstance(outcome, Failure):
             self._call.tell(outcome, self._context, self._send)
@@ -290,22 +311,6 @@ class _Open:
         self._let_go()
         del self._context, self._send, self._sender, self._let_go
         self._later = None
-
-
-def _attempt(step: Callable[[], _Result]) -> _Result | Failure:
-    """The step's result, or how it failed. The one broad ``except`` of the service is here."""
-    try:
-        return step()
-    except grpc.RpcError:
-        raise  # the caller hung up while its stream was read; grpc knows its own exception again
-    except GatehouseError as error:
-        fields = [violation.field for violation in error.violations] if isinstance(error, InvalidInput) else []
-        log.info("rpc_refused", reason=kind_of(error).reason, fields=fields[:20])
-        return Failure(status_of(error))
-    except Exception:
-        reference = secrets.token_hex(8)
-        log.exception("rpc_failed", reference=reference)
-        return Failure(internal_status(reference))
 
 
 def _code(outcome: object) -> str:

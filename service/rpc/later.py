@@ -26,11 +26,12 @@ import structlog
 from google.protobuf.message import Message
 
 from service.domain.errors import DeadlineExceeded
+from service.rpc.attempts import Failure
 from service.rpc.pools import CountingPool
 
 log = structlog.get_logger(__name__)
 
-Send = Callable[[Message | None], None]
+Send = Callable[[Message | bytes | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,8 @@ class Later:
     """What a method returns that is answered later."""
 
     done: Future[Any]  # cancelled where the caller is gone or cannot wait any longer
-    message: Callable[[], Message]  # the answer once it is done, or raises what a method would raise
+    # The answer once it is done: a message, or its bytes or a Failure from elsewhere. Raises what a method would raise.
+    message: Callable[[], Message | bytes | Failure]
     timeout_s: float  # then the caller is told DeadlineExceeded
 
 
@@ -110,15 +112,15 @@ class Sender:
         if self._at_once is None:
             log.warning("answers_go_the_long_way", grpc=grpc.__version__)
 
-    def __call__(self, context: grpc.ServicerContext, send: Send, message: Message) -> None:
+    def __call__(self, context: grpc.ServicerContext, send: Send, message: Message | bytes) -> None:
         """``context`` and ``send`` are those of the call."""
         if self._at_once is not None:
-            self._at_once(context, message.SerializeToString())
+            self._at_once(context, message if isinstance(message, bytes) else message.SerializeToString())
         else:
             self._aside.submit(_one_after_the_other, send, message)
 
 
-def _one_after_the_other(send: Send, message: Message) -> None:
+def _one_after_the_other(send: Send, message: Message | bytes) -> None:
     send(message)
     send(None)
 

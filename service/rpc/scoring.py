@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any
 
 import grpc
 from gatehouse.risk.v1 import scoring_pb2 as pb
@@ -18,7 +19,24 @@ from service.rpc.decoding import RefusedMessage
 from service.rpc.errors import status_of
 from service.rpc.intake import worked
 from service.rpc.later import Later
-from service.rpc.ports import UseCases
+from service.rpc.ports import AskScores, UseCases
+
+METHOD = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
+
+
+def asked(
+    ask_scores: AskScores, request: pb.ScoreAccountRequest, now: int
+) -> tuple[Future[Any], Callable[[], pb.ScoreAccountResponse]]:
+    """One account's answer: when it is durable, and what gives it then or raises why there is none."""
+    done = ask_scores([score_request_from_wire(request)], now=now)
+
+    def message() -> pb.ScoreAccountResponse:
+        [answer] = done.result()
+        if isinstance(answer, GatehouseError):
+            raise answer
+        return pb.ScoreAccountResponse(assessment=assessment_to_wire(answer))
+
+    return done, message
 
 
 class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
@@ -31,14 +49,7 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
 
     def ScoreAccount(self, request: pb.ScoreAccountRequest, context: grpc.ServicerContext) -> Later:  # type: ignore[override]  # see server.LATER
         """One account, as soon as its batch is durable."""
-        done = self._use_cases.ask_scores([score_request_from_wire(request)], now=self._caller.now())
-
-        def message() -> pb.ScoreAccountResponse:
-            [answer] = done.result()
-            if isinstance(answer, GatehouseError):
-                raise answer
-            return pb.ScoreAccountResponse(assessment=assessment_to_wire(answer))
-
+        done, message = asked(self._use_cases.ask_scores, request, self._caller.now())
         return Later(done, message, self._caller.timeout_s(context))
 
     def ScoreAccounts(

@@ -35,18 +35,20 @@ from grpc_reflection.v1alpha import reflection
 from service.domain.errors import UsageError
 from service.rpc.calls import Caller
 from service.rpc.campaigns import CampaignServicer
-from service.rpc.interceptors import Answering, Telemetry
+from service.rpc.interceptors import Answering, Elsewhere, Telemetry
 from service.rpc.labels import LabelServicer
 from service.rpc.later import Deadlines
 from service.rpc.models import ModelServicer
 from service.rpc.pools import Pools
 from service.rpc.ports import UseCases
+from service.rpc.scorers import Scorers
+from service.rpc.scoring import METHOD as SCORE_ACCOUNT
 from service.rpc.scoring import ScoringServicer
 from service.rpc.signals import SignalServicer
 
 log = structlog.get_logger(__name__)
 
-LATER = frozenset({"/gatehouse.risk.v1.ScoringService/ScoreAccount"})  # its callers wait for their batch
+LATER = frozenset({SCORE_ACCOUNT})  # its callers wait for their batch
 
 MODULES: tuple[ModuleType, ...] = (scoring_pb2, signals_pb2, campaigns_pb2, labels_pb2, models_pb2)
 
@@ -77,17 +79,25 @@ class GatehouseServer:
     """
 
     def __init__(
-        self, address: str, use_cases: UseCases, telemetry: Telemetry, now: Callable[[], int], limits: Limits
+        self,
+        address: str,
+        use_cases: UseCases,
+        telemetry: Telemetry,
+        now: Callable[[], int],
+        limits: Limits,
+        scorers: Scorers | None = None,
     ) -> None:
+        """``scorers``: processes that answer ScoreAccount in the place of ``use_cases``."""
+        caller = Caller(now, limits.default_timeout_s)
+        elsewhere = {} if scorers is None else {SCORE_ACCOUNT: Elsewhere(scorers.ask, caller)}
         self._pools = Pools.make(limits.threads, limits.max_concurrent, limits.max_streams)
         self._deadlines = Deadlines()
         self._server = grpc.server(
             self._pools.calls,
-            interceptors=[Answering(dict(_requests()), self._pools, telemetry, self._deadlines, LATER)],
+            interceptors=[Answering(dict(_requests()), self._pools, telemetry, self._deadlines, LATER, elsewhere)],
             options=_options(limits),
             maximum_concurrent_rpcs=limits.max_concurrent + limits.max_streams + limits.max_refusing,
         )
-        caller = Caller(now, limits.default_timeout_s)
         scoring = ScoringServicer(use_cases, caller, self._pools.readers)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, self._server)
         signals = SignalServicer(use_cases, caller, self._pools.readers)

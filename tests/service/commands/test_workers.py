@@ -23,7 +23,7 @@ STAY = "import time; time.sleep(60)"
 @contextmanager
 def crew(program: str, count: int = 2, seconds: float = 10) -> Iterator[Crew]:
     """Workers that run ``program``, whose ``sys.argv[1]`` is the worker's number."""
-    made = Crew([sys.executable, "-c", program], count, dict(os.environ))
+    made = Crew([[sys.executable, "-c", program, str(number)] for number in range(count)], dict(os.environ))
     try:
         yield made
     finally:
