@@ -24,7 +24,7 @@ from gatehouse.risk.v1 import scoring_pb2, scoring_pb2_grpc
 
 from benchmarks.measured import Check, Measured, hand_over, progress
 from benchmarks.processes import GATEHOUSE, SERVE, ran, server
-from benchmarks.scoring import request
+from benchmarks.scoring import ALONE, APART, request
 from service.app import App
 from service.domain.codes import hash64
 from service.domain.enums import Purpose
@@ -99,10 +99,10 @@ def differs(number: int, answer: scoring_pb2.Assessment, kept: Assessment, batch
     return any(getattr(kept, name) != getattr(batch, name) for name in names)
 
 
-def measured(home: Path, requests: int) -> Measured:
-    """The comparison, on a new database."""
+def measured(home: Path, requests: int, arguments: tuple[str, ...], said: str) -> Measured:
+    """The comparison, on a new database below ``home``."""
     world = home / "world"
-    world.mkdir()
+    world.mkdir(parents=True)
     with (world / "accounts.csv").open("w", encoding="utf-8") as file:
         file.write("account_id,created_at,email,country,ip,device_id\n")
         for i in range(KNOWN):
@@ -112,7 +112,7 @@ def measured(home: Path, requests: int) -> Measured:
     environment = {"GATEHOUSE_DATABASE_URL": url, "GATEHOUSE_DATA_DIR": str(home), "GATEHOUSE_LOG_LEVEL": "error"}
     environment["GATEHOUSE_EXPLORE"] = "0"  # a slice that is let through to learn from is dealt by the request's id
     ran(*GATEHOUSE, "import", str(world), environment=environment)
-    with server(*SERVE, environment=environment) as ours:
+    with server(*SERVE, *arguments, environment=environment) as ours:
         progress(f"{CLIENTS} clients ask {requests:,} times")
         got = answers(ours.grpc, requests)
     configure("error")
@@ -124,7 +124,8 @@ def measured(home: Path, requests: int) -> Measured:
     wrong += requests - len({answer.assessment_id for answer in got})
     different = len({each.features for each in kept})
     note = f"{different:,} different rows of features among them"
-    return Measured(checks=(Check("c", f"{CLIENTS} clients at once, answers beside a batch's", requests, wrong, note),))
+    title = f"{CLIENTS} clients at once{said}, answers beside a batch's"
+    return Measured(checks=(Check("c", title, requests, wrong, note),))
 
 
 def main() -> int:
@@ -134,8 +135,11 @@ def main() -> int:
     parser.add_argument("--full", action="store_true", help="64,000 requests")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     options = parser.parse_args()
+    requests = 1_000 * CLIENTS if options.full else options.requests
     with TemporaryDirectory() as folder:
-        found = measured(Path(folder), 1_000 * CLIENTS if options.full else options.requests)
+        found = Measured()
+        for said, arguments in (ALONE, APART):
+            found += measured(Path(folder) / f"way{said}", requests, arguments, said)
     hand_over(found, options.out)
     return 0
 

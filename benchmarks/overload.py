@@ -20,7 +20,7 @@ from benchmarks.asking import Asked, at_rate, closed_loop
 from benchmarks.databases import own_postgres
 from benchmarks.measured import Bound, Measured, Row, Table, hand_over, percentile, progress
 from benchmarks.processes import SERVE, server
-from benchmarks.scoring import KNOWN, METHOD, NUMBERS, mixed, prepared
+from benchmarks.scoring import APART, KNOWN, METHOD, NUMBERS, mixed, prepared
 
 CALLERS = 128
 STEPS = (0.5, 0.75, 1.0, 1.5, 2.0, 3.0)  # of capacity
@@ -28,13 +28,15 @@ PEAK_KEPT = 0.8
 REFUSED_MS = 50.0
 
 
-def curve(name: str, environment: dict[str, str], options: argparse.Namespace) -> Measured:
-    """Answers over offers on one database."""
+def curve(
+    name: str, letters: str, arguments: tuple[str, ...], environment: dict[str, str], options: argparse.Namespace
+) -> Measured:
+    """Answers over offers of one way to serve; ``letters`` of its rows: what is kept, refusals."""
 
     def bodies(count: float) -> list[bytes]:
         return [mixed(next(NUMBERS)) for _ in range(int(count) + 300)]
 
-    with server(*SERVE, environment=environment) as served:
+    with server(*SERVE, *arguments, environment=environment) as served:
 
         def closed(expected: float) -> float:
             asked = bodies(expected * options.seconds * 2)
@@ -63,7 +65,7 @@ def curve(name: str, environment: dict[str, str], options: argparse.Namespace) -
     return Measured(
         rows=(
             Row(
-                "1s" if name == "SQLite" else "1t",
+                f"1{letters[0]}",
                 f"answers at 3 x capacity ({3 * capacity:,.0f}/s asked), {name}",
                 "answers/s",
                 tuple(found.rate for found in most),
@@ -74,7 +76,7 @@ def curve(name: str, environment: dict[str, str], options: argparse.Namespace) -
                 note=f"{sum(len(found.refused) for found in most):,} calls were refused, {failed:,} failed otherwise",
             ),
             Row(
-                "1u" if name == "SQLite" else "1v",
+                f"1{letters[1]}",
                 f"refused there with RESOURCE_EXHAUSTED within, {name}",
                 "ms p99",
                 tuple(refusals),
@@ -125,10 +127,13 @@ def main() -> int:
         parser.error(f"--accounts must be at least {KNOWN}")
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        found = curve("SQLite", prepared(home, f"sqlite:///{home / 'g.db'}", options.accounts), options)
+        environment = prepared(home, f"sqlite:///{home / 'g.db'}", options.accounts)
+        found = curve("SQLite", "su", (), environment, options)
+        said, arguments = APART
+        found += curve(f"SQLite{said}", "wx", arguments, environment, options)
     if options.postgresql or options.full:
         with own_postgres() as (home, url):
-            found += curve("PostgreSQL", prepared(home, url, options.accounts), options)
+            found += curve("PostgreSQL", "tv", (), prepared(home, url, options.accounts), options)
     hand_over(found, options.out)
     return 0
 

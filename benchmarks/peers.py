@@ -5,7 +5,8 @@
 All serve the same booster on this machine and are asked in turns by as many callers, closed loop. A peer gets a
 prepared row of features and answers a score. We get a signup (70 %), a known account (29 %), or one with reasons (1 %),
 check and parse it, read its history, compute the features, score, decide and answer once the assessment is durable
-(SQLite, synchronous FULL). Two boosters: one of 500 trees x 63 leaves, and the starter model's.
+(SQLite, synchronous FULL). We serve with ``--scorers 1``: one process talks gRPC and one scores. Two boosters: one of
+500 trees x 63 leaves, and the starter model's.
 
 MLServer is asked over gRPC (V2 inference protocol) and over REST, and its quicker one counts. It stands here twice: as
 it comes, with its pool of one inference process, and without the pool, which is quicker for a model this small. Both
@@ -30,7 +31,7 @@ from benchmarks.measured import ROUNDS, Bound, Check, Measured, Row, Table, hand
 from benchmarks.model_servers import FASTAPI, POOLED, UNPOOLED, Run, model_servers, python_of_peers
 from benchmarks.processes import SERVE, server, spent
 from benchmarks.reference_model import LEAVES, TREES, drawn, starter_model, write_reference
-from benchmarks.scoring import METHOD, prepared, request
+from benchmarks.scoring import APART, METHOD, prepared, request
 from service.model.artefact import BOOSTER_FILE
 from service.model.scorer import Scorer
 
@@ -47,7 +48,7 @@ GOALS: tuple[tuple[str, float, float | None], ...] = (  # peer, rate at least, p
 def gatehouse(environment: dict[str, str], model: Path, callers: int) -> Iterator[tuple[Run, int]]:
     """Our server of one model, asked for the mix of requests, every one new to it; and its process."""
     fresh = {"GATEHOUSE_STARTER_MODEL": str(model)}
-    with server(*SERVE, environment={**environment, **fresh}) as ours:
+    with server(*SERVE, *APART[1], environment={**environment, **fresh}) as ours:
         connect, channel = over_grpc(ours.grpc, METHOD)
         asked, expected = 0, 2_000.0
 

@@ -8,7 +8,8 @@ known accounts and one a known account with reasons. An echo parses the same req
 there are three (a pool of threads, grpc.aio, grpc.aio on uvloop where that is installed), and the fastest here counts.
 All are asked by one client, closed loop for rates, in interleaved rounds. For the slowest answers each is asked at half
 of its own rate by callers who come by chance. Client, server, database and echo share this machine's cores, so what an
-answer costs of processors is told beside the rates.
+answer costs of processors is told beside the rates. We are measured twice: as one process, and with ``--scorers 1``,
+one that talks gRPC and one that scores.
 """
 
 from __future__ import annotations
@@ -27,18 +28,19 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
-import psutil
 from gatehouse.risk.v1 import facts_pb2, scoring_pb2, scoring_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from benchmarks.asking import TIMEOUT_S, at_rate, closed_loop
 from benchmarks.databases import own_postgres
 from benchmarks.measured import Bound, Measured, Row, Table, hand_over, percentile, rounds
-from benchmarks.processes import SERVE, Server, server
+from benchmarks.processes import SERVE, Server, server, spent
 
 ACCOUNTS = 20_000
 KNOWN = 5_000  # accounts that known ones are taken from
@@ -227,7 +229,7 @@ class Target:
     def __init__(self, of: Server, options: argparse.Namespace, *, again: bool = False) -> None:
         self._again = again  # the same messages may be asked over and over
         self.address, self._options = of.grpc, options
-        self._process = psutil.Process(of.pid)
+        self._pid = of.pid
         self._expected = 2_500.0  # answers a second, for how many messages to make
         self.costs: list[float] = []  # us of processors an answer, by round
         self.p50: list[float] = []  # ms, closed loop, by round
@@ -235,7 +237,7 @@ class Target:
     def rate(self, make: Callable[[int], bytes]) -> float:
         """Answers a second of callers who ask again as soon as they are answered."""
         bodies = [make(next(NUMBERS)) for _ in range(int(self._expected * self._options.seconds * 2) + 200)]
-        before = self._spent()
+        before = spent(self._pid)
         found = closed_loop(
             self.address,
             METHOD,
@@ -244,7 +246,7 @@ class Target:
             seconds=self._options.seconds,
             again=self._again,
         )
-        self.costs.append((self._spent() - before) / len(found.taken) * 1e6)
+        self.costs.append((spent(self._pid) - before) / len(found.taken) * 1e6)
         self.p50.append(found.ms(0.5))
         self._expected = max(self._expected, found.rate)
         return found.rate
@@ -256,84 +258,91 @@ class Target:
         lost = len(found.refused) + sum(found.failed.values())
         return percentile([*found.taken, *[TIMEOUT_S] * lost], 0.99) * 1e3
 
-    def _spent(self) -> float:
-        times = self._process.cpu_times()
-        return times.user + times.system
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to serve."""
+
+    said: str
+    arguments: tuple[str, ...]
+    letters: str  # of its rows: rate, slowest
+
+
+ALONE = ("", ())
+APART = (", --scorers 1", ("--scorers", "1"))
 
 
 def measured(name: str, letters: str, environment: dict[str, str], options: argparse.Namespace) -> Measured:
-    """Rows of goals 1 and 2 on one database."""
-    with fastest_echo(options.callers) as (kind, bare, echoes), server(*SERVE, environment=environment) as served:
-        ours, other = Target(served, options), Target(bare, options, again=True)
-        ours.rate(mixed)  # connections, caches, prepared statements
-        ours.costs.clear()
-        ours.p50.clear()
-        rates = rounds(
-            options.rounds,
-            ours=lambda: ours.rate(mixed),
-            echo=lambda: other.rate(mixed),
-        )
-        costs = (statistics.median(ours.costs), statistics.median(other.costs))
-        p50 = (statistics.median(ours.p50), statistics.median(other.p50))
-        reasons = rounds(options.rounds, ours=lambda: ours.rate(explained), echo=lambda: other.rate(mixed))
-        half, half_echo = statistics.median(rates["ours"]) / 2, statistics.median(rates["echo"]) / 2
-        slow = rounds(
-            options.rounds,
-            ours=lambda: ours.slowest(mixed, half),
-            echo=lambda: other.slowest(mixed, half_echo),
-        )
-    peer = f"{kind} echo"
-    of = f"{name}, {options.accounts:,} accounts"
-    return Measured(
-        rows=(
+    """Rows of goals 1 and 2 on one database; ``letters``: two for each way."""
+    ways = [Way(*way, letters[2 * i : 2 * i + 2]) for i, way in enumerate((ALONE, APART))]
+    with ExitStack() as stack:
+        kind, bare, echoes = stack.enter_context(fastest_echo(options.callers))
+        started = [stack.enter_context(server(*SERVE, *way.arguments, environment=environment)) for way in ways]
+        ours, other = [Target(one, options) for one in started], Target(bare, options, again=True)
+        for one in ours:
+            one.rate(mixed)  # connections, caches, prepared statements
+            one.costs.clear()
+            one.p50.clear()
+
+        def turns(of: Callable[[Target, int], float]) -> dict[str, tuple[float, ...]]:
+            """Each in its turn, by letter; of the echo under ``echo``."""
+            took = {way.letters: partial(of, one, i) for i, (way, one) in enumerate(zip(ways, ours, strict=True))}
+            return rounds(options.rounds, **took, echo=partial(of, other, -1))
+
+        rates = turns(lambda one, _: one.rate(mixed))
+        costs = [statistics.median(one.costs) for one in (*ours, other)]
+        p50 = [statistics.median(one.p50) for one in (*ours, other)]
+        reasons = turns(lambda one, place: one.rate(explained if place >= 0 else mixed))
+        half = [statistics.median(rates[key]) / 2 for key in (*(way.letters for way in ways), "echo")]
+        slow = turns(lambda one, place: one.slowest(mixed, half[place]))
+    peer, rows = f"{kind} echo", []
+    for i, way in enumerate(ways):
+        of = f"{name}{way.said}, {options.accounts:,} accounts"
+        rows += [
             Row(
-                f"1{letters[0]}",
+                f"1{way.letters[0]}",
                 f"ScoreAccount, {of}, {options.callers} callers",
                 "answers/s",
-                rates["ours"],
+                rates[way.letters],
                 0.5,
                 Bound.AT_LEAST,
                 peer,
                 rates["echo"],
                 note=(
-                    f"an answer costs the server {costs[0]:.0f} us of processors, the echo {costs[1]:.0f}; the "
+                    f"an answer costs the server {costs[i]:.0f} us of processors, the echo {costs[-1]:.0f}; the "
                     "client's and a database's own processes are not in that"
                 ),
             ),
             Row(
-                f"1{letters[1]}",
-                f"the same at half load ({half:,.0f}/s; echo {half_echo:,.0f}/s)",
+                f"1{way.letters[1]}",
+                f"the same at half load ({half[i]:,.0f}/s; echo {half[-1]:,.0f}/s)",
                 "ms p99",
-                slow["ours"],
+                slow[way.letters],
                 2.5,
                 Bound.AT_MOST,
                 peer,
                 slow["echo"],
             ),
             Row(
-                f"2{letters[0]}",
+                f"2{way.letters[0]}",
                 f"with contributions on every request, {of}",
                 "answers/s",
-                reasons["ours"],
+                reasons[way.letters],
                 0.2,
                 Bound.AT_LEAST,
                 peer,
                 reasons["echo"],
                 note="the starter model's contributions",
             ),
-        ),
-        tables=(
-            echoes,
-            Table(
-                f"{name}: closed loop, {options.callers} callers (medians)",
-                ("server", "answers/s", "p50 ms", "server's us/answer"),
-                (
-                    ("Gatehouse", statistics.median(rates["ours"]), p50[0], costs[0]),
-                    (peer, statistics.median(rates["echo"]), p50[1], costs[1]),
-                ),
-            ),
-        ),
+        ]
+    medians = [statistics.median(rates[way.letters]) for way in ways] + [statistics.median(rates["echo"])]
+    names = [f"Gatehouse{way.said}" for way in ways] + [peer]
+    table = Table(
+        f"{name}: closed loop, {options.callers} callers (medians)",
+        ("server", "answers/s", "p50 ms", "server's us/answer"),
+        tuple(zip(names, medians, p50, costs, strict=True)),
     )
+    return Measured(rows=tuple(rows), tables=(echoes, table))
 
 
 def main() -> int:
@@ -360,10 +369,10 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
             environment = prepared(home, f"sqlite:///{home / 'g.db'}", options.accounts)
-            found += measured("SQLite", "ab", environment, options)
+            found += measured("SQLite", "abef", environment, options)
     if options.only != "sqlite":
         with own_postgres() as (home, url):
-            found += measured("PostgreSQL", "cd", prepared(home, url, options.accounts), options)
+            found += measured("PostgreSQL", "cdgh", prepared(home, url, options.accounts), options)
     hand_over(found, options.out)
     return 0
 
