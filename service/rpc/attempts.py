@@ -5,11 +5,13 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TypeVar
 
 import grpc
 import structlog
 from google.rpc import status_pb2
+from grpc_status import rpc_status
 
 from service.domain.errors import GatehouseError, InvalidInput
 from service.rpc.errors import internal_status, kind_of, status_of
@@ -19,11 +21,16 @@ log = structlog.get_logger(__name__)
 _Result = TypeVar("_Result")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Failure:
     """How a call failed, as the caller is told."""
 
     status: status_pb2.Status
+
+    @cached_property
+    def told(self) -> grpc.Status:
+        """Code, details and trailing metadata."""
+        return rpc_status.to_status(self.status)
 
 
 def attempt(step: Callable[[], _Result]) -> _Result | Failure:
