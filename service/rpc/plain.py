@@ -12,13 +12,16 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from gatehouse.risk.v1 import signals_pb2
+from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2
 from google.protobuf.message import Message
 
 _NAME = 200  # characters of an id or a name
 _TOKENS = 1_000_000_000
 _LAST_SECOND = 253_402_300_799  # of the year 9999
 _STATUSES = 3
+_EMAIL, _FULL_NAME, _PHONE, _COUNTRY, _USER_AGENT, _ACCEPT_LANGUAGE = 320, 400, 40, 2, 2_000, 400  # characters
+_INFINITE = float("inf")
+_PURPOSES = frozenset(scoring_pb2.Purpose.values()) - {scoring_pb2.PURPOSE_UNSPECIFIED}
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1?[1-9]\d|1\d\d|\d)"
 _PLAIN_ADDRESS = re.compile(rf"{_OCTET}\.{_OCTET}\.{_OCTET}\.{_OCTET}", re.ASCII)
 
@@ -46,7 +49,42 @@ def _exchange(event: signals_pb2.RecordSignalsRequest) -> bool:
     )
 
 
-_SURE: dict[type[Message], Callable[[Any], bool]] = {signals_pb2.RecordSignalsRequest: _exchange}
+def _signup(signup: facts_pb2.Signup) -> bool:
+    if not signup.HasField("created_at"):
+        return False
+    at, country = signup.created_at, signup.country
+    return (
+        0 <= at.seconds < _LAST_SECOND
+        and 0 <= at.nanos < 1_000_000_000
+        and len(signup.email) <= _EMAIL
+        and len(signup.full_name) <= _FULL_NAME
+        and len(signup.phone) <= _PHONE
+        and (not country or (len(country) == _COUNTRY and country.isascii() and country.isalpha()))
+        and _plain_address(signup.ip)
+        and len(signup.user_agent) <= _USER_AGENT
+        and len(signup.device_id) <= _NAME
+        and len(signup.accept_language) <= _ACCEPT_LANGUAGE
+        and len(signup.plan) <= _NAME
+        and len(signup.signup_source) <= _NAME
+        and 0.0 <= signup.form_seconds < _INFINITE
+    )
+
+
+def _asked(request: scoring_pb2.ScoreAccountRequest | scoring_pb2.ScoreAccountsRequest) -> bool:
+    return (
+        0 < len(request.request_id) <= _NAME
+        and 0 < len(request.account_id) <= _NAME
+        and request.purpose in _PURPOSES
+        and not (request.payments or request.links or request.signals)
+        and (not request.HasField("signup") or _signup(request.signup))
+    )
+
+
+_SURE: dict[type[Message], Callable[[Any], bool]] = {
+    signals_pb2.RecordSignalsRequest: _exchange,
+    scoring_pb2.ScoreAccountRequest: _asked,
+    scoring_pb2.ScoreAccountsRequest: _asked,
+}
 
 
 def surely_valid(message: Message) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import protovalidate
 import pytest
-from gatehouse.risk.v1 import facts_pb2, signals_pb2
+from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,8 +66,87 @@ def events(draw: st.DrawFn) -> signals_pb2.RecordSignalsRequest:
     return event
 
 
-def found(event: signals_pb2.RecordSignalsRequest) -> list[str]:
+COUNTRIES = st.sampled_from(["", "D", "DE", "de", "DEU", "D1", "Ж\N{LATIN SMALL LETTER A}", "ªª", "D\n", "  "])
+FORM_SECONDS = st.sampled_from([-1.0, -0.0, 0.0, 40.5, 1e300, float("inf"), float("-inf"), float("nan")])
+
+
+@st.composite
+def signups(draw: st.DrawFn) -> facts_pb2.Signup:
+    signup = facts_pb2.Signup()
+    if draw(st.integers(0, 7)):
+        nanos = draw(st.sampled_from([-1, 0, 0, 0, 999_999_999, 1_000_000_000]))
+        signup.created_at.CopyFrom(Timestamp(seconds=draw(SECONDS), nanos=nanos))
+    limits = {"email": 320, "full_name": 400, "phone": 40, "user_agent": 2_000, "device_id": 200}
+    limits |= {"accept_language": 400, "plan": 200, "signup_source": 200}
+    texts = {name: st.sampled_from(["", "x", "ü" * limit, "ü" * (limit + 1), "\0"]) for name, limit in limits.items()}
+    others = {"country": COUNTRIES, "ip": ADDRESSES, "form_seconds": FORM_SECONDS, "email_verified": st.booleans()}
+    for name, values in (texts | others).items():
+        value = draw(st.none() | st.none() | values)
+        if value is not None:
+            setattr(signup, name, value)
+    return signup
+
+
+@st.composite
+def asked(draw: st.DrawFn) -> scoring_pb2.ScoreAccountRequest | scoring_pb2.ScoreAccountsRequest:
+    kind = draw(st.sampled_from([scoring_pb2.ScoreAccountRequest, scoring_pb2.ScoreAccountsRequest]))
+    ids = st.sampled_from(["", "a", "a", "a", "ü" * 200, "x" * 201])
+    request = kind(request_id=draw(ids), account_id=draw(ids), purpose=draw(st.integers(-1, 5)), explain=True)
+    if draw(st.booleans()):
+        request.signup.CopyFrom(draw(signups()))
+    for name in ("payments", "links", "signals"):
+        if not draw(st.integers(0, 9)):
+            getattr(request, name).add()
+    return request
+
+
+def found(event: Message) -> list[str]:
     return [violation.proto.message for violation in VALIDATOR.collect_violations(event)]
+
+
+@given(asked())
+@settings(max_examples=1_500, deadline=None)
+def test_a_request_for_a_score_that_passes_at_a_glance_passes_the_validator(
+    request: scoring_pb2.ScoreAccountRequest | scoring_pb2.ScoreAccountsRequest,
+) -> None:
+    if surely_valid(request):
+        assert found(request) == []
+
+
+@given(signups())
+@settings(max_examples=600, deadline=None)
+def test_one_field_of_a_signup_at_a_time(signup: facts_pb2.Signup) -> None:
+    at = Timestamp(seconds=1_776_859_200, nanos=5)
+    for descriptor, value in signup.ListFields():
+        alone = facts_pb2.Signup(**{"created_at": at, descriptor.name: value})
+        request = scoring_pb2.ScoreAccountRequest(
+            request_id="r", account_id="a", purpose=scoring_pb2.PURPOSE_SIGNUP, signup=alone
+        )
+        if surely_valid(request):
+            assert found(request) == [], (descriptor.name, value)
+
+
+@pytest.mark.parametrize("kind", [scoring_pb2.ScoreAccountRequest, scoring_pb2.ScoreAccountsRequest])
+def test_an_ordinary_request_for_a_score_passes_at_a_glance(kind: type[Message]) -> None:
+    signup = facts_pb2.Signup(
+        created_at=Timestamp(seconds=1_776_859_200, nanos=123_456_000),
+        email="x" * 320,
+        full_name="ü" * 400,
+        phone="+4915112345678",
+        country="dE",
+        ip="84.56.0.255",
+        user_agent="u" * 2_000,
+        device_id="d" * 200,
+        accept_language="l" * 400,
+        plan="pro",
+        signup_source="web",
+        form_seconds=0.0,
+        email_verified=True,
+    )
+    for more in ({}, {"signup": signup}):
+        request = kind(request_id="r" * 200, account_id="ä" * 200, purpose=scoring_pb2.PURPOSE_PERIODIC, **more)
+        assert surely_valid(request)
+        assert found(request) == []
 
 
 @given(events())
