@@ -89,11 +89,11 @@ class Scorers:
 
     def close(self) -> None:
         """Lets go of the scorers. What was not answered fails."""
-        self._closed.set()
-        for scorer in self._scorers:
-            wire = scorer.wire
-            if wire is not None:
-                wire.close()
+        with self._changed:
+            self._closed.set()
+            wires = [scorer.wire for scorer in self._scorers if scorer.wire is not None]
+        for wire in wires:
+            wire.close()
         for thread in self._threads:
             thread.join()
 
@@ -114,8 +114,13 @@ class Scorers:
                 continue
             wire = Wire(connection, f"to-scorer-{scorer.number}")
             with self._changed:
-                scorer.wire = wire
-                self._changed.notify_all()
+                late = self._closed.is_set()  # `close` has ended the connections that there were, and knows no other
+                if not late:
+                    scorer.wire = wire
+                    self._changed.notify_all()
+            if late:
+                wire.close()
+                return
             for call, what, content in wire.frames():
                 done = scorer.asked.pop(call, None)
                 if done is not None:  # else it was given up meanwhile
