@@ -5,7 +5,8 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextvars import Context
+from contextlib import suppress
+from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
 from threading import Condition, Lock, Thread
@@ -45,6 +46,9 @@ class Scorer:
 
     def drain(self, seconds: float) -> None:
         """Answers until those who ask have hung up, at most so long; takes no new connection meanwhile."""
+        with suppress(OSError):
+            # Closing alone leaves the thread that accepts where it is, and it takes one connection more.
+            self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
         with self._changed:
             if not self._changed.wait_for(lambda: not self._served, seconds):
@@ -84,7 +88,8 @@ class Scorer:
             return
         done, message = begun
         under_way[call] = done
-        done.add_done_callback(partial(_answer, wire, under_way, call, message))
+        logged = copy_context()  # the answer comes on another thread, whose log lines are about this call all the same
+        done.add_done_callback(lambda done: logged.run(_answer, wire, under_way, call, message, done))
 
     def _begun(self, data: bytes) -> tuple[Future[Any], Callable[[], pb.ScoreAccountResponse]]:
         request = decode(data, pb.ScoreAccountRequest)
