@@ -48,6 +48,7 @@ from service.domain.raw import Label
 from service.domain.records import Assessment, ErasureRecord, LabelRecord, ModelRecord
 from service.domain.requests import Event, EventRejection, Item, LabelReceipt, Page, RecordedEvents, ScoreRequest
 from service.rpc.ports import UseCases
+from service.rpc.scorers import Scorers
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
 from service.usecases.campaigns import CampaignFile
@@ -72,6 +73,7 @@ class Memory:
     hold: threading.Event | None = None  # scoring waits for it
     asking: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(8))
     waits: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))  # one for each that waits
+    promised: list[Future[list[Assessment | GatehouseError]]] = field(default_factory=list)  # by ask_scores
 
     def score_accounts(
         self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float
@@ -84,10 +86,10 @@ class Memory:
             self.hold.wait(60)
         return [self._score(request, now) for request in requests]
 
-    def ask_scores(
-        self, requests: Sequence[ScoreRequest], *, now: int
-    ) -> Future[Sequence[Assessment | GatehouseError]]:
-        return self.asking.submit(self.score_accounts, requests, now=now, timeout_s=60)
+    def ask_scores(self, requests: Sequence[ScoreRequest], *, now: int) -> Future[list[Assessment | GatehouseError]]:
+        done = self.asking.submit(self.score_accounts, requests, now=now, timeout_s=60)
+        self.promised.append(done)
+        return done
 
     def _score(self, request: ScoreRequest, now: int) -> Assessment | GatehouseError:
         if request.account_id == "defect":
@@ -252,17 +254,28 @@ def stubs(channel: grpc.Channel) -> SimpleNamespace:
 
 
 @contextmanager
-def scoring_of(memory: Memory, telemetry: Telemetry, limits: Limits) -> Iterator[scoring_pb2_grpc.ScoringServiceStub]:
-    """A stub of a server of its own, which at the end lets go whoever is held and drains."""
-    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, limits)
+def channel_of(
+    memory: Memory, telemetry: Telemetry, limits: Limits, scorers: Scorers | None = None
+) -> Iterator[grpc.Channel]:
+    """A channel to a server of its own, which at the end lets go whoever is held and drains."""
+    server = GatehouseServer("127.0.0.1:0", memory.use_cases(), telemetry, lambda: NOON, limits, scorers)
     server.start()
     try:
         with grpc.insecure_channel(server.address, options=DIRECT) as channel:
-            yield scoring_pb2_grpc.ScoringServiceStub(channel)
+            yield channel
     finally:
         if memory.hold is not None:
             memory.hold.set()
         server.drain(5)
+
+
+@contextmanager
+def scoring_of(
+    memory: Memory, telemetry: Telemetry, limits: Limits, scorers: Scorers | None = None
+) -> Iterator[scoring_pb2_grpc.ScoringServiceStub]:
+    """A stub of such a server."""
+    with channel_of(memory, telemetry, limits, scorers) as channel:
+        yield scoring_pb2_grpc.ScoringServiceStub(channel)
 
 
 def at(micros: int) -> Timestamp:

@@ -44,10 +44,7 @@ def test_frames_of_any_size_arrive_whole_and_in_order() -> None:
 def test_frames_that_come_in_pieces_are_put_together_and_those_that_come_together_are_told_apart(piece: int) -> None:
     rng = random.Random(2)
     sent = [a_frame(rng, call, rng.choice([0, 1, 3, 13, 40, 100])) for call in range(60)]
-    with recorded() as taken:
-        for frame in sent:
-            taken.wire.send(*frame)
-        data = taken.all_of_it()
+    data = bytes_of(sent)
     writing, reading = socket.socketpair()
     wire = Wire(reading, "pieces")
     arrived = wire.frames()
@@ -64,21 +61,15 @@ def test_frames_that_come_in_pieces_are_put_together_and_those_that_come_togethe
     assert found == sent
 
 
-class recorded:  # noqa: N801  a context manager
-    """The bytes that a wire sends."""
-
-    def __enter__(self) -> recorded:
-        sending, self._reading = socket.socketpair()
-        self.wire = Wire(sending, "recorded")
-        return self
-
-    def all_of_it(self) -> bytes:
-        self.wire.close()
-        with self._reading.makefile("rb") as everything:
-            return everything.read()
-
-    def __exit__(self, *_: object) -> None:
-        self._reading.close()
+def bytes_of(frames: list[tuple[int, What, bytes]]) -> bytes:
+    """What a wire writes to send these."""
+    sending, reading = socket.socketpair()
+    with reading, reading.makefile("rb") as written:
+        wire = Wire(sending, "recorded")
+        for frame in frames:
+            wire.send(*frame)
+        wire.close()
+        return written.read()
 
 
 def whole_within(sent: list[tuple[int, What, bytes]], size: int) -> int:
@@ -168,10 +159,7 @@ def test_whoever_reads_learns_that_the_other_side_is_gone_and_what_is_sent_then_
 def test_a_frame_that_was_cut_off_by_the_end_is_not_told() -> None:
     here_end, there_end = socket.socketpair()
     here = Wire(here_end, "here")
-    with recorded() as taken:
-        taken.wire.send(1, What.ANSWER, b"whole")
-        taken.wire.send(2, What.ANSWER, b"cut off")
-        there_end.sendall(taken.all_of_it()[:-1])
+    there_end.sendall(bytes_of([(1, What.ANSWER, b"whole"), (2, What.ANSWER, b"cut off")])[:-1])
     there_end.close()
     assert list(here.frames()) == [(1, What.ANSWER, b"whole")]
     here.close()
