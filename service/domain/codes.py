@@ -54,7 +54,7 @@ def code32(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "little", signed=True)
 
 
-def mix64(values: Int64s) -> NDArray[np.uint64]:
+def mix64(values: Int64s | NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Scatters integers evenly over 64 bits (the SplitMix64 finaliser; Steele, Lea, Flood, OOPSLA 2014)."""
     z = values.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

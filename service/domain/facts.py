@@ -7,7 +7,7 @@ microseconds. A key or hash of 0 means "not said" (``present`` masks are not nee
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import overload
 
@@ -139,6 +139,30 @@ class Repeated(Sequence[str]):
         return Repeated(self.values, self.codes[rows])
 
 
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
+class Worded:
+    """``n`` rows as said, and the content hash that releases before this one kept of such rows."""
+
+    words: Int64s  # (words of a row, n)
+    hashed: Callable[[Int64s], Int64s]  # of words (words of a row, m) to shape (m,)
+
+    @classmethod
+    def concat(cls, parts: Sequence[Worded | None]) -> Worded | None:
+        """All rows, in order; None where some have no words."""
+        some = [part for part in parts if part is not None]
+        if len(some) < len(parts):
+            return None
+        return cls(np.concatenate([part.words for part in some], axis=1), some[0].hashed)
+
+    def take(self, rows: NDArray[np.intp]) -> Worded:
+        """Some of the rows."""
+        return Worded(self.words[:, rows], self.hashed)
+
+    def hashes(self) -> Int64s:
+        """Of each row; shape (n,)."""
+        return self.hashed(self.words)
+
+
 @dataclass(frozen=True, slots=True)
 class UsageFacts:
     """``n`` exchanges. Token counts of -1: not said."""
@@ -159,6 +183,7 @@ class UsageFacts:
     simhash: Int64s  # prompt_simhash as signed two's complement; 0: not said
     content: Int64s
     links: LinkFacts  # addresses, networks and templates, each (account, key) once at its first moment in the batch
+    worded: Worded | None = field(default=None, compare=False)  # to know rows that an older release has kept
 
     def __len__(self) -> int:
         return len(self.account)

@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import numpy as np
 
-from service.domain.codes import digests
+from service.domain.codes import digests, mix64
 from service.domain.facts import Int64s
 from service.signals.batch import Mask, Numbers, Reals, Texts
 from service.signals.keyring import Keyring
@@ -59,17 +59,24 @@ def _started(secret: bytes, kind: str) -> hmac.HMAC:
 
 
 class ContentHasher:
-    """Keyed BLAKE2b-64 (RFC 7693) of rows as said.
+    """Keyed 64-bit hashes of rows as said.
 
-    A row is laid out as fixed 64-bit words, the same from a gRPC message and from a file: text by its own keyed hash,
-    moments as microseconds, floats as IEEE 754 doubles, flags as 0 and 1, and one word whose bits tell what was said.
+    A row is laid out as fixed 64-bit words, the same from a gRPC message and from a file: text by its own keyed hash
+    (BLAKE2b, RFC 7693), moments as microseconds, floats as IEEE 754 doubles, flags as 0 and 1, and one word whose bits
+    tell what was said. The hash of a row is BLAKE2b's, too; that of an exchange, of which there are hundreds of
+    millions, a chain of mixers that takes all rows at once and a tenth of the time. It names nobody either: its words
+    of text are keyed hashes. It need not withstand whoever knows the key: the first that came is kept in any case.
     """
 
     def __init__(self, key: bytes) -> None:
         self._key = key[:64]  # BLAKE2b's longest key
 
     def columns(self, table: str, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
-        """The hash of each row of ``table`` that consists of ``columns``, at most 64; shape (n,), never 0."""
+        """The hash of each row of ``table`` that consists of ``columns``; shape (n,), never 0."""
+        return self.hashed(table, self.words(columns))
+
+    def words(self, columns: Sequence[Texts | Numbers | Reals]) -> Int64s:
+        """Rows of at most 64 ``columns``, one word of each and one more; shape (columns + 1, n)."""
         texts, codes, first, messages = [], [], [], [b""]  # the empty message stands in where no text was said
         numbers, words, there = [], [], []
         for place, column in enumerate(columns):
@@ -85,10 +92,10 @@ class ContentHasher:
                 there.append(column.said)
         of_text = np.frombuffer(self._hashed("text", messages), "<i8")
         n = len(columns[0].said)
-        hashes = []
+        whole = np.empty((len(columns) + 1, n), "<i8")
         for low in range(0, n, _BLOCK):
             rows = slice(low, low + _BLOCK)
-            laid = np.empty((len(columns) + 1, min(n - low, _BLOCK)), "<i8")
+            laid = whole[:, rows]
             laid[-1] = 0
             if texts:
                 coded = np.array([each[rows] for each in codes])
@@ -99,8 +106,29 @@ class ContentHasher:
                 said = np.array([each[rows] for each in there])
                 laid[numbers] = np.array([each[rows] for each in words]) * said
                 laid[-1] += _bits(numbers, said)
-            hashes.append(self._hashed(table, np.ascontiguousarray(laid.T).view(f"V{8 * len(laid)}").ravel().tolist()))
+        return whole
+
+    def hashed(self, table: str, words: Int64s) -> Int64s:
+        """BLAKE2b's hash of each row of ``table``; shape (n,), never 0."""
+        hashes = []
+        for low in range(0, words.shape[1], _BLOCK):
+            rows = np.ascontiguousarray(words[:, low : low + _BLOCK].T)
+            hashes.append(self._hashed(table, rows.view(f"V{8 * len(words)}").ravel().tolist()))
         whole = np.frombuffer(b"".join(hashes), "<i8").astype(np.int64)
+        whole[whole == 0] = 1
+        return whole
+
+    def mixed(self, table: str, words: Int64s) -> Int64s:
+        """The chain's hash of each row of ``table``; shape (n,), never 0."""
+        key = np.frombuffer(self._hashed(f"{table}, mixed", [b"start"]), np.uint64)[0]
+        whole = np.empty(words.shape[1], np.int64)
+        for low in range(0, len(whole), _BLOCK):
+            rows = words[:, low : low + _BLOCK].view(np.uint64)
+            chain = np.full(rows.shape[1], key)
+            for word in rows:
+                chain ^= word
+                chain = mix64(chain)
+            whole[low : low + _BLOCK] = chain.view(np.int64)
         whole[whole == 0] = 1
         return whole
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from service.domain.codes import code32, hash64_encoded, hash64_many
 from service.domain.enums import UsageStatus
-from service.domain.facts import Int64s, LinkFacts, Repeated, UsageFacts
+from service.domain.facts import Int64s, LinkFacts, Repeated, UsageFacts, Worded
 from service.keys import address as address_keys
 from service.keys import prompt as prompt_keys
 from service.signals.address import LONGEST as LONGEST_ADDRESS
@@ -97,6 +98,7 @@ class UsageDoor:
             *_first_shown(_IP_NET, lines[:, 1:-1:2], rows.ip.codes, rows.account_id.codes, accounts, happened),
             *_first_shown(_TEMPLATE, templates, prefix_codes, rows.account_id.codes, accounts, happened),
         ]
+        words = self._content.words([getattr(rows, field) for field in rows.__slots__[1:]])
         statuses = np.array([_STATUSES[UsageStatus(word)] for word in rows.status.values], np.int64)
         return UsageFacts(
             event=hash64_encoded(rows.event_id.values),
@@ -113,8 +115,9 @@ class UsageDoor:
             status=rows.status.spread(statuses, -1),
             template=_hash(rows.prompt_prefix_hash),
             simhash=_hash(rows.prompt_simhash),
-            content=self._content.columns("usage", [getattr(rows, field) for field in rows.__slots__[1:]]),
+            content=self._content.mixed("usage", words),
             links=LinkFacts.concat(shown),
+            worded=Worded(words, partial(self._content.hashed, "usage")),
         )
 
     def _address_numbers(self, texts: list[str], now: int) -> Int64s:

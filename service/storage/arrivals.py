@@ -17,6 +17,7 @@ from service.domain.facts import (
     SignalFacts,
     SignupFacts,
     UsageFacts,
+    Worded,
 )
 from service.domain.records import Assessment
 from service.storage.factrows import join
@@ -191,10 +192,13 @@ class Outcomes:
             )
 
 
-def judge(ids: Int64s, contents: Int64s, known_ids: Int64s, known_contents: Int64s) -> Int8s:
+def judge(
+    ids: Int64s, contents: Int64s, known_ids: Int64s, known_contents: Int64s, worded: Worded | None = None
+) -> Int8s:
     """Rows against what is stored, and against earlier rows of the same ids; shape (n,).
 
-    ``known_ids`` in any order, each once.
+    ``known_ids`` in any order, each once. ``worded`` are the rows, where an older release may have stored them under
+    another hash.
     """
     first = np.zeros(len(ids), bool)
     distinct, where, inverse = np.unique(ids, return_index=True, return_inverse=True)
@@ -206,6 +210,11 @@ def judge(ids: Int64s, contents: Int64s, known_ids: Int64s, known_contents: Int6
         place = order[np.minimum(np.searchsorted(known_ids[order], distinct), len(order) - 1)]
         stored = known_ids[place] == distinct
         kept = np.where(stored, known_contents[place], kept)
-    out = np.where(contents == kept[inverse], DUPLICATE, CONFLICT).astype(np.int8)
+    same = contents == kept[inverse]
+    if worded is not None:
+        other = np.flatnonzero(~same & stored[inverse])
+        if len(other):
+            same[other] = worded.take(other).hashes() == kept[inverse[other]]
+    out = np.where(same, DUPLICATE, CONFLICT).astype(np.int8)
     out[first & ~stored[inverse]] = NEW
     return out

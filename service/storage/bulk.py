@@ -128,7 +128,7 @@ class Bulk:
             statuses = np.full(len(facts), NEW, np.int8)
         else:
             contents = np.concatenate([contents for _, contents in sources])[first]
-            statuses = judge(facts.event, facts.content, ids, contents)
+            statuses = judge(facts.event, facts.content, ids, contents, facts.worded)
         return self._keep(facts, statuses, facts.account, facts.happened)
 
     def labels(self, said: Sequence[Label]) -> Int8s:

@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 
 from service.domain.codes import code32
-from service.domain.facts import LinkFacts, OwnLinkFacts, PaymentFacts, Repeated, SignalFacts, SignupFacts, UsageFacts
+from service.domain.facts import (
+    LinkFacts,
+    OwnLinkFacts,
+    PaymentFacts,
+    Repeated,
+    SignalFacts,
+    SignupFacts,
+    UsageFacts,
+    Worded,
+)
 from service.storage import layouts
 from service.storage.sql import Int64s, Row, Values, columns_of, insert, run
 from service.storage.tables import accounts, link_events, link_kinds, links, names, payments, signals
@@ -36,7 +45,7 @@ def pick(facts: Facts, rows: NDArray[np.intp]) -> Facts:
         value = getattr(facts, name)
         if isinstance(value, np.ndarray):
             chosen[name] = value[rows]
-        elif isinstance(value, Repeated):
+        elif isinstance(value, Repeated | Worded):
             chosen[name] = value.take(rows)
         elif name in {"account_id", "event_id"}:
             chosen[name] = [value[i] for i in rows.tolist()]
@@ -56,6 +65,8 @@ def join(parts: Sequence[Facts]) -> Facts:
             joined[name] = np.concatenate(values)
         elif isinstance(values[0], LinkFacts):
             joined[name] = LinkFacts.concat(values)
+        elif name == "worded":
+            joined[name] = Worded.concat(values)
         elif name in {"names", "kinds"}:
             joined[name] = tuple(sorted(set().union(*values)))
         else:

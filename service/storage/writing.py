@@ -149,7 +149,9 @@ def _settle(
         certain: set[int] = set()
         for part in parts:
             rows = np.flatnonzero(np.array(in_)[part.arrival])
-            statuses = judge(part.ids[rows], part.facts.content[rows], part.known_ids, part.known_contents)
+            worded = getattr(part.facts, "worded", None)
+            worded = worded if worded is None else worded.take(rows)
+            statuses = judge(part.ids[rows], part.facts.content[rows], part.known_ids, part.known_contents, worded)
             statuses[np.isin(part.account[rows], erased)] = CONFLICT
             part.statuses[rows] = statuses
             bad = rows[statuses == CONFLICT]

@@ -15,6 +15,7 @@ from service.domain.time import MINUTE
 from service.signals.door import Door
 from service.tiles.payments import NO_CHARGE, NO_COUNTRY_MIN, PAYMENT_COLUMNS, payment_tiles
 from service.tiles.usage import usage_tiles
+from tests.factories import ints
 from tests.service.signals.conftest import NOON
 
 CHARGE = Payment(
@@ -177,6 +178,15 @@ def test_every_field_of_an_exchange_matters_to_its_content(door: Door) -> None:
     assert facts.content[0] == facts.content[1]
     assert len(set(facts.content.tolist())) == 1 + len(changed)
     assert 0 not in facts.content
+
+
+def test_the_hash_that_earlier_releases_kept_of_an_exchange_is_found_again(door: Door) -> None:
+    full = Usage("u", "a", NOON, "81.2.69.160", "c", "m", 1, 2, UsageStatus.OK, 3, 4)
+    facts, _ = door.usage([full, Usage("u2", "a", NOON)], NOON)
+    assert facts.worded is not None
+    assert facts.worded.hashes().tolist() == [-2580018727848690944, 1353607647247501752]  # BLAKE2b alone
+    assert facts.worded.take(ints([1])).hashes().tolist() == [1353607647247501752]
+    assert not set(facts.worded.hashes().tolist()) & set(facts.content.tolist())
 
 
 def test_nothing_said_is_not_zero_said(door: Door) -> None:

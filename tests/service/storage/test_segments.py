@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from threading import Thread
 
@@ -12,7 +13,11 @@ import pytest
 
 from service.domain.codes import hash64
 from service.domain.errors import DatabaseProblem
+from service.domain.raw import Usage
 from service.domain.time import DAY, HOUR
+from service.signals.door import Door
+from service.signals.keyring import Keyring
+from service.signals.reference.tables import AddressTables
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
 from service.storage.segments import SCHEMA, Segment
 from service.storage.store import Store
@@ -108,3 +113,20 @@ def test_a_damaged_segment_is_named_with_its_mend(store: Store, tmp_path: Path, 
         path.write_bytes(whole[: len(whole) // 2] if damage == "truncated" else b"no such format")
     with pytest.raises(DatabaseProblem, match=rf"raw usage {listed(store)[0].path} .* restore it from a backup"):
         store.write([arrival(None, usage=usage("a", ["u1"], START))])
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_an_exchange_that_an_earlier_release_kept_is_known_when_it_comes_again(store: Store, *, moved: bool) -> None:
+    door = Door(Keyring.generated(START - DAY), AddressTables())
+    said = [Usage(f"u{i}", "a", START + i, ip="81.2.69.160", input_tokens=i) for i in range(4)]
+    facts, _ = door.usage(said, LATER)
+    assert facts.worded is not None
+    store.write([arrival(LATER, usage=replace(facts, content=facts.worded.hashes(), worded=None))])
+    if moved:
+        assert store.flush_usage_log() == 4
+    again, _ = door.usage([*said, replace(said[1], input_tokens=7), Usage("new", "a", START)], LATER)
+    expected = [DUPLICATE, DUPLICATE, DUPLICATE, DUPLICATE, CONFLICT, NEW]
+    with store.bulk() as file:
+        assert file.usage(again).tolist() == expected
+    more, _ = door.usage([*said, replace(said[1], input_tokens=7), Usage("newer", "a", START)], LATER)
+    assert store.write([arrival(LATER, usage=more)])[0].usage.tolist() == expected
