@@ -73,6 +73,10 @@ class Telemetry:
         self._ended_of(method, code).inc()
         self._seconds_of(method).observe(seconds)
 
+    def rpc_refused(self, method: str, code: str) -> None:
+        """A call of ``method`` was refused before it began: it has no duration."""
+        self._ended_of(method, code).inc()
+
     def watch_shadow(self, counts: Callable[[], Mapping[str, int]]) -> None:
         """Shows how many accounts a shadow model scored, dropped for lack of time, and failed on."""
         self.registry.register(_ShadowCounts(counts))

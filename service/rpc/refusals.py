@@ -3,33 +3,54 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
+from typing import Any, Protocol, TypeAlias
 
+import grpc
 import structlog
 
 from service.domain.errors import Overloaded
 from service.rpc.attempts import Failure
 from service.rpc.errors import status_of
 from service.rpc.pools import CountingPool
+from service.rpc.request_ids import REQUEST_ID, request_id
 
 log = structlog.get_logger(__name__)
 
 SAY_EVERY_S = 1.0
 
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stubs only
+
+
+class Telemetry(Protocol):
+    """What refusals are counted with."""
+
+    def rpc_refused(self, method: str, code: str) -> None:
+        """A call of ``method`` was refused before it began."""
+
 
 class Refusals:
-    """The refusals of one pool: worded once, and at most one line a second in the log, with how many there were."""
+    """The refusals of one pool: worded once, counted each, and at most one line a second in the log, with how many.
 
-    def __init__(self, pool: CountingPool) -> None:
+    They are counted as soon as grpc asks who answers: of those that it refuses by itself, because too many wait to be
+    told, nobody hears anything later.
+    """
+
+    def __init__(self, pool: CountingPool, aside: ThreadPoolExecutor, telemetry: Telemetry, *, streaming: bool) -> None:
+        """``aside``: threads that tell callers; ``streaming``: whether the pool's calls have streams of requests."""
         text = f"{pool.limit} calls of this kind are under way already; try again later"
         self._failure = Failure(status_of(Overloaded(text)))
         self._limit = pool.limit
+        self._telemetry = telemetry
         self._unsaid = 0
         self._said_at = float("-inf")
         self._lock = Lock()
+        self._handler = self._made(aside, streaming=streaming)
 
-    def one_more(self) -> Failure:
-        """What to tell one more caller."""
+    def handler(self, method: str) -> Handler:
+        """What refuses one more call of ``method``."""
+        self._telemetry.rpc_refused(method, self._failure.told.code.name)
         now = time.monotonic()
         with self._lock:
             self._unsaid += 1
@@ -38,4 +59,21 @@ class Refusals:
                 self._unsaid, self._said_at = 0, now
         if calls:
             log.warning("calls_refused", calls=calls, limit=self._limit, why="as many as may be are under way")
-        return self._failure
+        return self._handler
+
+    def _made(self, aside: ThreadPoolExecutor, *, streaming: bool) -> Handler:
+        """A handler of any method, whatever its shape: of a stream of requests it waits for none.
+
+        A single request is taken in, unread: where it was not, 668 and 948 of 10,000 callers at three times the load
+        met CANCELLED instead of the refusal, and 0 and 33 of them so. The harder the load, the more there still are.
+        """
+        told = self._failure.told
+
+        def refuse(_data: object, context: grpc.ServicerContext) -> None:
+            own = (REQUEST_ID, request_id(context.invocation_metadata()))
+            context.set_trailing_metadata((*told.trailing_metadata, own))
+            context.abort(told.code, told.details)
+
+        refuse.experimental_thread_pool = aside  # type: ignore[attr-defined]
+        make = grpc.stream_unary_rpc_method_handler if streaming else grpc.unary_unary_rpc_method_handler
+        return make(refuse)

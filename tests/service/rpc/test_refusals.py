@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from structlog.testing import capture_logs
 
 from service.rpc import refusals
 from service.rpc.pools import CountingPool
 from service.rpc.refusals import Refusals
-from tests.service.rpc.conftest import details_of
+from service.telemetry import Telemetry
+from tests.service.rpc.conftest import ended_calls
 
 
 def test_a_thousand_refusals_in_a_moment_are_one_line_and_the_next_line_counts_them(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, telemetry: Telemetry
 ) -> None:
     moment = 100.0
     monkeypatch.setattr(refusals.time, "monotonic", lambda: moment)
-    told = Refusals(CountingPool("call", 1, 7))
+    of_calls = Refusals(CountingPool("call", 1, 7), ThreadPoolExecutor(1), telemetry, streaming=False)
     with capture_logs() as lines:
-        failures = {id(told.one_more()) for _ in range(1_000)}
+        handlers = {id(of_calls.handler("/a/b")) for _ in range(1_000)}
         moment += 1.0
-        told.one_more()
-    assert len(failures) == 1
+        of_calls.handler("/a/c")
+    assert len(handlers) == 1
     assert [(line["event"], line["calls"], line["limit"]) for line in lines] == [
         ("calls_refused", 1, 7),
         ("calls_refused", 1_000, 7),
     ]
-
-
-def test_what_is_told_names_the_limit_and_is_ready_to_be_sent() -> None:
-    failure = Refusals(CountingPool("call", 1, 7)).one_more()
-    assert failure.told.code.name == "RESOURCE_EXHAUSTED"
-    assert failure.told.details == "7 calls of this kind are under way already; try again later"
-    assert details_of(failure.status)["ErrorInfo"].reason == "OVERLOADED"
+    assert ended_calls(telemetry, "/a/b", "RESOURCE_EXHAUSTED") == 1_000
+    assert ended_calls(telemetry, "/a/c", "RESOURCE_EXHAUSTED") == 1
