@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from os import urandom
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,7 +113,21 @@ def job_assessment_id(account: int, name: int) -> str:
     So a job that is run again makes the same ids, and from an id one knows where to look for it.
     """
     bits = (account % (1 << 64)) << NAME_BITS | name & _NAME
-    whole = (bits >> 74) << 80 | 8 << 76 | (bits >> 62 & 0xFFF) << 64 | 2 << 62 | bits & ((1 << 62) - 1)
+    return _uuid(8, bits)
+
+
+def call_assessment_id(at: int) -> str:
+    """A UUID (version 7, RFC 9562) of the moment, to the millisecond, and of 74 random bits.
+
+    Ids of one moment lie beside one another in the database's index. Where they were random throughout, each touched
+    a page of its own there, of some 14 that an answer writes.
+    """
+    return _uuid(7, (at // 1000 % (1 << 48)) << 74 | int.from_bytes(urandom(10)) >> 6)
+
+
+def _uuid(version: int, bits: int) -> str:
+    """122 bits with a version and a variant between them, as text."""
+    whole = (bits >> 74) << 80 | version << 76 | (bits >> 62 & 0xFFF) << 64 | 2 << 62 | bits & ((1 << 62) - 1)
     text = f"{whole:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 
 import numpy as np
 
-from service.domain.blocks import NAME_BITS, NONE, PLACES, AssessmentBlock, LinkColumns, job_assessment_id
+from service.domain.blocks import (
+    NAME_BITS,
+    NONE,
+    PLACES,
+    AssessmentBlock,
+    LinkColumns,
+    call_assessment_id,
+    job_assessment_id,
+)
 from service.domain.codes import code32, hash64_many
 from service.domain.enums import Decision, Purpose
 from service.domain.facts import Float32s, Float64s, Int64s
@@ -53,7 +60,9 @@ def assess(serving: Serving, history: History, asked: Sequence[Asked], as_of: in
     for i in np.flatnonzero(said.columns.known).tolist():
         one = asked[i]
         out[i] = Assessment(
-            assessment_id=job_assessment_id(int(account[i]), names[i]) if i in names else str(uuid.uuid4()),
+            assessment_id=(
+                job_assessment_id(int(account[i]), names[i]) if i in names else call_assessment_id(int(moments[i]))
+            ),
             account_id=one.account_id,
             account=int(account[i]),
             assessed_at=int(moments[i]),
