@@ -164,10 +164,8 @@ class App:
     def maintain(self, now: int) -> None:
         """Chores of a running server.
 
-        Each time a checkpoint, so that no commit has to pay for a large one; now and then waiting raw usage goes into a
-        segment, and outlived segments and what crashes left behind go.
+        Now and then waiting raw usage goes into a segment, and outlived segments and what crashes left behind go.
         """
-        self.store.checkpoint()
         self._rounds += 1
         if self._rounds % CHORE_EVERY == 0:
             self.store.flush_usage_log()

@@ -27,17 +27,27 @@ _SNAPSHOT: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
 _PRAGMAS = (
     "synchronous = FULL",
     "temp_store = MEMORY",
+)
+# A job reads or writes all there is, over one connection.
+_JOB = (
+    "cache_size = -65536",
+    "mmap_size = 268435456",
     # A checkpoint copies pages to where they belong, random writes that the commit at hand waits for. Every 64 MB
     # instead of every 4: pages that many commits touch are copied once, which doubled what was written in a second.
     "wal_autocheckpoint = 16384",
     "journal_size_limit = 67108864",
 )
-# A job reads or writes all there is, over one connection.
-_JOB = ("cache_size = -65536", "mmap_size = 268435456")
 # A server has many connections, each with memory of its own, and what one of them keeps is void as soon as another
 # writes. With a job's the process held 430 MiB at a million accounts. With 16 MB each, sixteen connections that had all
 # been in use came to 270 MiB, and looked nothing up sooner than with 4. A commit larger than that is not written twice.
-_SERVER = ("cache_size = -4096", "cache_spill = 0", "mmap_size = 0")
+_SERVER = (
+    "cache_size = -4096",
+    "cache_spill = 0",
+    "mmap_size = 0",
+    # Before it comes to this, ``journal.py`` copies it.
+    "wal_autocheckpoint = 65536",
+    "journal_size_limit = 268435456",
+)
 # Last in, first out: work that few connections can do leaves the others cold.
 _POOL: dict[str, Any] = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 30.0, "pool_use_lifo": True}
 

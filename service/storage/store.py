@@ -39,7 +39,6 @@ from service.storage import (
     campaigns,
     detection,
     erasure,
-    journal,
     labels,
     linkingrows,
     listing,
@@ -573,14 +572,6 @@ class Store:
         UnknownAccount where nothing of it was ever known.
         """
         return erasure.erase(self.engine, self.segments, account_id, reason, at)
-
-    def checkpoint(self) -> None:
-        """Copies SQLite's journal into its file while others read and write; nothing on PostgreSQL.
-
-        Without it every few thousand writes one waits until it is done.
-        """
-        if self.engine.dialect.name == "sqlite":
-            journal.copy(self.engine)
 
     def flush_usage_log(self) -> int:
         """Moves raw live exchanges from the database into a segment; returns how many."""

@@ -158,18 +158,3 @@ def test_a_read_only_postgresql_says_why_it_cannot_be_written(postgres_url: str)
     with pytest.raises(DatabaseProblem, match="is read-only; point the URL at the primary server"):
         store.write([arrival(START, signups=signup("a"))])
     store.close()
-
-
-def test_a_checkpoint_empties_the_journal_into_the_file_while_a_reader_looks_on(store: Store) -> None:
-    if store.engine.dialect.name != "sqlite":
-        store.checkpoint()  # PostgreSQL sees to its own
-        return
-    path = Path(str(store.engine.url.database))
-    before = path.stat().st_size
-    store.write([arrival(START, signups=signup(f"a{i}")) for i in range(500)])
-    assert path.stat().st_size == before
-    with store.engine.connect() as reader:
-        reader.exec_driver_sql("SELECT count(*) FROM accounts").scalar_one()
-        store.checkpoint()
-    assert path.stat().st_size > before
-    assert len(store.accounts()) == 500

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from service.storage.database import open_database
-from service.storage.journal import YIELD_S, Journal
+from service.storage.journal import YIELD_S, Journal, shorten
 from service.storage.schema import upgrade
 from service.storage.store import Store
 from tests.service.storage.factories import START, arrival, signup
@@ -64,3 +64,19 @@ def test_a_reader_of_minutes_keeps_no_writer_waiting(busy: tuple[Store, Journal,
         assert time.perf_counter() - started < 10 + 10 * YIELD_S  # a connection's own patience is 30 s
         assert reader.execute("SELECT count(*) FROM accounts").fetchone() == (1,)
     assert len(store.accounts()) == 1001
+
+
+def test_what_was_written_is_copied_into_the_file_while_a_reader_looks_on(
+    busy: tuple[Store, Journal, Path],
+) -> None:
+    store, _, path = busy
+    file = path.with_name("gatehouse.db")
+    before = file.stat().st_size
+    _write(store, 0, 5)
+    assert file.stat().st_size == before
+    with closing(sqlite3.connect(file)) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM accounts").fetchone() == (5,)
+        shorten(store.engine)
+    assert file.stat().st_size > before
+    assert len(store.accounts()) == 5
