@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from functools import lru_cache
-from hashlib import blake2b
+from hashlib import blake2b, sha256
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -14,7 +14,14 @@ from service.domain.facts import Int64s
 from service.signals.batch import Mask, Numbers, Reals, Texts
 from service.signals.keyring import Keyring
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
+    _Started: TypeAlias = tuple[_Hash, _Hash]
+
 _HASH_BYTES = 8
+_SHA256_BLOCK = 64
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))  # RFC 2104, section 2
 _BLOCK = 8_192  # rows laid out at once: what a cache holds
 _BITS = np.left_shift(np.int64(1), np.arange(64))
 
@@ -43,19 +50,26 @@ class Pseudonymiser:
         return np.array(keys, np.int64).reshape(len(keys), len(values))
 
 
-def _cut(start: hmac.HMAC, values: Sequence[str]) -> list[int]:
+def _cut(start: _Started, values: Sequence[str]) -> list[int]:
     """The first 64 bits of the HMAC of each value, as a signed integer other than 0."""
+    inner, outer = (state.copy for state in start)
     cut = []
     for value in values:
-        mac = start.copy()
-        mac.update(value.encode())
+        message = inner()
+        message.update(value.encode())
+        mac = outer()
+        mac.update(message.digest())
         cut.append(int.from_bytes(mac.digest()[:_HASH_BYTES], "little", signed=True) or 1)
     return cut
 
 
-def _started(secret: bytes, kind: str) -> hmac.HMAC:
-    """An HMAC that has taken in the kind's name; it is copied, never updated."""
-    return hmac.new(secret, kind.encode() + b"\0", "sha256")
+def _started(secret: bytes, kind: str) -> _Started:
+    """An HMAC-SHA256 that has taken in the kind's name: its inner and its outer hash; they are copied, never updated.
+
+    The standard library's HMAC says the same and takes twice the time: it is an object around an object.
+    """
+    block = (secret if len(secret) <= _SHA256_BLOCK else sha256(secret).digest()).ljust(_SHA256_BLOCK, b"\0")
+    return sha256(block.translate(_INNER) + kind.encode() + b"\0"), sha256(block.translate(_OUTER))
 
 
 class ContentHasher:

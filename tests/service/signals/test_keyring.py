@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import stat
 from pathlib import Path
@@ -157,3 +158,15 @@ def test_a_keyrings_repr_shows_no_secret() -> None:
 
 def _shared(left: LinkFacts, right: LinkFacts) -> int:
     return len(set(left.key.tolist()) & set(right.key.tolist()))
+
+
+@pytest.mark.parametrize(
+    "secret", [b"of sixteen bytes", b"of exactly one block of sixty-four bytes".ljust(64, b"."), b"long" * 40]
+)
+def test_link_keys_are_the_hmac_of_their_kind_and_value(secret: bytes) -> None:
+    keys = Pseudonymiser(Keyring((LinkSecret("k1", 0, secret),), b"content key of the tests"))
+    expected = [
+        int.from_bytes(hmac.digest(secret, f"ip\0{value}".encode(), "sha256")[:8], "little", signed=True)
+        for value in ("", "1", "51e2" * 40)
+    ]
+    assert keys.link_keys("ip", ["", "1", "51e2" * 40], NOON) == [expected]
