@@ -67,12 +67,12 @@ _OWN = (
 )
 # Of a hub the account that came 256 before the newest tells of every window that reaches behind it, in one short walk.
 # A window that nobody was last seen in is not walked at all: of a new account most keys are new.
-_COUNTS = ", ".join(
-    f"CASE WHEN edge > :since_{window} THEN {SHARING_CAP + 1} WHEN last > :since_{window} THEN (SELECT count(*) FROM "
-    f"(SELECT 1 FROM links WHERE key = edged.key AND learned_at <= :as_of AND learned_at > :since_{window} "
-    f"LIMIT {SHARING_CAP + 1}) s) ELSE 0 END"
+_COUNTED = {
+    window: f"CASE WHEN edge > :since_{window} THEN {SHARING_CAP + 1} WHEN last > :since_{window} THEN (SELECT "
+    f"count(*) FROM (SELECT 1 FROM links WHERE key = edged.key AND learned_at <= :as_of AND learned_at > "
+    f":since_{window} LIMIT {SHARING_CAP + 1}) s) ELSE 0 END"
     for window in WINDOWS
-)
+}
 _LAST = "(SELECT max(learned_at) FROM links WHERE key = {key} AND learned_at <= :as_of) AS last"
 _EDGED = (
     "edged AS MATERIALIZED (SELECT seen.*, CASE WHEN last IS NOT NULL THEN (SELECT learned_at FROM links "
@@ -88,15 +88,21 @@ _MARKED = "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_a
 _ENOUGH = f"LIMIT {SHARING_CAP + 1}"
 # Hardly an account has as many keys, and one walk over all of an account's costs a third of one by kind.
 OWN_ROWS = 192
+FEW = 16  # accounts; most keys are on no more, and those are counted in one look each
 
 
 def _sqlite(select: str, width: int, source: str) -> str:
-    """One text per key or kind: SQLite has no LATERAL join, and a statement per key costs five times as much."""
-    return f"SELECT (SELECT group_concat({' || '.join(_joined(width))}) FROM ({select})) FROM {source}"
+    """One text of all: SQLite has no LATERAL join, and a statement per key costs five times as much.
+
+    Python's driver lets other threads in at each row, and a busy server's kept each of a batch's two hundred waiting.
+    """
+    one = _joined([f"c{i}" for i in range(width)])
+    return f"SELECT group_concat((SELECT group_concat({one}) FROM ({select}))) FROM {source}"
 
 
-def _joined(width: int) -> list[str]:
-    return [part for i in range(width) for part in ((f"c{i}",) if i == 0 else ("','", f"c{i}"))]
+def _joined(columns: Sequence[str]) -> str:
+    """Integers as one text, with commas between."""
+    return " || ',' || ".join(columns)
 
 
 def _named(select: str) -> str:
@@ -113,8 +119,17 @@ def _there(table: str) -> str:
     return f"EXISTS (SELECT 1 FROM {table} WHERE account IN @accounts)"
 
 
+_FEW_COUNTED = (
+    f"(SELECT {_joined([f'count(*) FILTER (WHERE learned_at > :since_{window})' for window in WINDOWS])} FROM (SELECT "
+    f"learned_at FROM links WHERE key = k.value AND learned_at <= :as_of ORDER BY learned_at DESC LIMIT {FEW + 1}))"
+)
 _TABLES = ("payments", "signals", "usage_tiles", "verdict_spans")
 _EACH_KEY = "json_each(:keys) k"
+SQLITE_ACCOUNTS = ACCOUNTS.replace(
+    "account, created_at, learned_at, layout, profile",
+    f"group_concat({_joined(['account', 'created_at', 'learned_at', 'layout'])}), group_concat(hex(profile))",
+    1,
+)
 SQLITE_OWN = _sqlite(
     "SELECT account AS c0, kind AS c1, key AS c2, learned_at AS c3 FROM links WHERE account = p.value "
     f"AND learned_at <= :as_of LIMIT {OWN_ROWS + 1}",
@@ -129,10 +144,13 @@ SQLITE_SHOWN = (  # of accounts of which not all keys were read
     "SELECT l.account, l.kind, l.key, l.learned_at FROM json_each(:accounts) p CROSS JOIN json_each(:keys) k "
     "CROSS JOIN links l WHERE l.account = p.value AND l.key = k.value AND l.learned_at <= :as_of"
 )
+_ANY_JUDGED = "EXISTS (SELECT 1 FROM links l INDEXED BY links_with_verdict WHERE l.key = k.value AND l.verdicts <> 0)"
 SQLITE_SHARING = (
-    f"WITH seen AS MATERIALIZED (SELECT k.value AS key, {_LAST.format(key='k.value')}, EXISTS (SELECT 1 FROM links l "
-    f"INDEXED BY links_with_verdict WHERE l.key = k.value AND l.verdicts <> 0) AS judged FROM {_EACH_KEY}), {_EDGED} "
-    f"SELECT key, {_COUNTS}, judged FROM edged"
+    f"WITH seen AS MATERIALIZED (SELECT k.value AS key, {_LAST.format(key='k.value')}, {_ANY_JUDGED} AS judged "
+    f"FROM {_EACH_KEY}), {_EDGED} SELECT group_concat({_joined(['key', *_COUNTED.values(), 'judged'])}) FROM edged"
+)
+SQLITE_SHARED_BY_FEW = (  # the same for keys that up to ``FEW`` accounts have shown
+    f"SELECT group_concat({_joined(['k.value', _FEW_COUNTED, _ANY_JUDGED])}) FROM {_EACH_KEY}"
 )
 SQLITE_THERE = f"SELECT {', '.join(_there(table) for table in _TABLES)}, ({ANY_CAMPAIGN})"
 # Left to itself it walks all of a key's rows: it cannot know that few accounts have verdicts.
@@ -146,7 +164,7 @@ _LATERAL_OWN = (
 _KEYS = f"(SELECT key FROM ({_LATERAL_OWN}) own UNION SELECT unnest(:keys::bigint[])) AS q(key)"
 POSTGRES_SHARING = (
     f"WITH seen AS MATERIALIZED (SELECT q.key, {_LAST.format(key='q.key')} FROM {_KEYS}), {_EDGED} "
-    f"SELECT key, {_COUNTS} FROM edged"
+    f"SELECT key, {', '.join(_COUNTED.values())} FROM edged"
 )
 POSTGRES_SHOWN = (
     "SELECT s.* FROM unnest(:accounts::bigint[]) AS p(account) CROSS JOIN unnest(:keys::bigint[]) AS k(key) "
@@ -252,7 +270,11 @@ def _read_sqlite(connection: Runs, parameters: dict[str, Any]) -> Found:
         own = np.concatenate([own, by_kind, _shown(rows, parameters["keys"], partial)])
         own = np.unique(own, axis=0)
     values["keys"] = json.dumps(sorted({*own[:, 2].tolist(), *parameters["keys"].tolist()}))
-    sharing = _table(rows(SQLITE_SHARING), 2 + len(WINDOWS))
+    sharing = _numbers(rows(SQLITE_SHARED_BY_FEW), 2 + len(WINDOWS))
+    many = sharing[:, 1:-1].max(axis=1, initial=0) > FEW
+    if many.any():
+        counted = _numbers(rows(SQLITE_SHARING, keys=json.dumps(sharing[many, 0].tolist())), 2 + len(WINDOWS))
+        sharing = np.concatenate([sharing[~many], counted])
     judged = sharing[sharing[:, -1] > 0, 0]
     marked = np.empty((0, 6), np.int64)
     if len(judged):
@@ -260,7 +282,7 @@ def _read_sqlite(connection: Runs, parameters: dict[str, Any]) -> Found:
         marked = np.concatenate([_numbers(rows(sql, keys=keys), 6) for sql in SQLITE_MARKED])
     paid, said, used, judged_too, campaigns = rows(SQLITE_THERE)[0]  # of a new account there is nothing but its signup
     found = (
-        rows(ACCOUNTS),
+        _accounts(rows(SQLITE_ACCOUNTS)[0]),
         rows(PAYMENTS) if paid else [],
         rows(SIGNALS) if said else [],
         rows(TILES) if used else [],
@@ -273,6 +295,14 @@ def _read_sqlite(connection: Runs, parameters: dict[str, Any]) -> Found:
     )
     cursor.close()
     return found
+
+
+def _accounts(row: Row) -> list[Row]:
+    """Rows of ``ACCOUNTS`` from one of their integers and their profiles."""
+    if row[0] is None:
+        return []
+    profiles = row[1].split(",")
+    return [(*each, bytes.fromhex(said)) for each, said in zip(_numbers([row], 4).tolist(), profiles, strict=True)]
 
 
 def _own(rows: Sequence[Row]) -> tuple[Int64s, list[int]]:

@@ -336,6 +336,7 @@ def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
             ("by kind", reading.SQLITE_OWN_BY_KIND),
             ("shown", reading.SQLITE_SHOWN),
             ("sharing", reading.SQLITE_SHARING),
+            ("few", reading.SQLITE_SHARED_BY_FEW),
             ("fraud", reading.SQLITE_MARKED[0]),
         ):
             values = {"accounts": "[]", "keys": "[]", "as_of": 0, **{f"since_{window}": 0 for window in WINDOWS}}
@@ -346,7 +347,8 @@ def test_capped_reads_walk_an_index_and_not_a_keys_rows(store: Store) -> None:
     assert "SEARCH l USING PRIMARY KEY (account=? AND key=?)" in plans["shown"]
     counted = "COVERING INDEX links_by_key (key=? AND learned_at>? AND learned_at<?)"
     assert plans["sharing"].count(counted) == len(WINDOWS)
-    assert "INDEX links_with_verdict (key=?" in plans["sharing"]
+    assert "COVERING INDEX links_by_key (key=? AND learned_at<?)" in plans["few"]
+    assert all("INDEX links_with_verdict (key=?" in plans[name] for name in ("sharing", "few"))
     assert all("SCAN links" not in plan and "SCAN l " not in plan for plan in plans.values())
     assert "INDEX links_with_verdict (key=? AND verdicts=?)" in plans["fraud"]
 
