@@ -42,7 +42,7 @@ class Runs(Protocol):
 
 COPY_FROM = 2_000  # rows; PostgreSQL's COPY into a staging table pays from here on
 MANY_ROWS = 2_000  # an import's batch, which nobody waits for
-_STATEMENT_ROWS = (256, 64, 16, 4, 1)  # of few lengths, so that each is prepared once
+_STATEMENT_ROWS = (256, 128, 64, 32, 16, 8, 4, 2, 1)  # of few lengths, so that each is prepared once
 _COPIED_ROWS = 8_192  # that are Python's own values at a time
 _MANY_VALUES = 8_000  # of one statement of an import; SQLite takes 32,766
 _LIST = re.compile(r"IN @(\w+)")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import blake2b
 
 import numpy as np
@@ -190,6 +191,9 @@ def campaigns_of(columns: Columns, history: History) -> list[str | None]:
     return out
 
 
+_summary = lru_cache(maxsize=16_384)(LinkSummary)  # numbers are capped, and most are small: few differ
+
+
 def link_summaries(
     columns: Columns, kinds: Sequence[str], campaigns: Sequence[str | None]
 ) -> list[tuple[LinkSummary, ...]]:
@@ -198,7 +202,7 @@ def link_summaries(
     out: list[list[LinkSummary]] = [[] for _ in range(len(columns))]
     each = zip(*(getattr(found, name).tolist() for name in ("row", "kind", "linked", "confirmed", "tied")), strict=True)
     for row, kind, linked, confirmed, tied in each:
-        out[row].append(LinkSummary(kinds[kind], linked, confirmed, campaigns[row] if tied else None))
+        out[row].append(_summary(kinds[kind], linked, confirmed, campaigns[row] if tied else None))
     return [tuple(summaries) for summaries in out]
 
 
