@@ -15,16 +15,18 @@ from service.rpc.decoding import RefusedMessage
 Request = TypeVar("Request", bound=Message)
 Worked = TypeVar("Worked")
 
-MAX_ITEMS = 256  # in one batch
 AHEAD = 2  # batches of one stream under way, besides the one whose answers are being sent
 MAX_BYTES = 8 * 1024 * 1024  # in one batch, and read ahead of it; two of the largest messages always fit
 LINGER_S = 0.002  # how long a first item waits for others to come along
 
 
 class Intake(Generic[Request]):
-    """Between the thread that reads a stream and the one that answers it; holds at most MAX_ITEMS and MAX_BYTES."""
+    """Between the thread that reads a stream and the one that answers it; holds at most a batch, and MAX_BYTES."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: Callable[[], int]) -> None:
+        """``most``: items in the next batch; asked when one was taken."""
+        self._ask_most = most
+        self._most = most()
         self._items: deque[Request | RefusedMessage] = deque()
         self._bytes = 0
         self._changed = Condition()
@@ -52,10 +54,12 @@ class Intake(Generic[Request]):
             self._changed.wait_for(lambda: self._closed or not self._full())
             self._items.append(item)
             self._bytes += _size(item)
-            self._changed.notify_all()
+            # Nobody waits for any item but these. Woken for each, the others took turns with this thread.
+            if len(self._items) == 1 or self._full():
+                self._changed.notify_all()
 
     def _full(self) -> bool:
-        return len(self._items) >= MAX_ITEMS or self._bytes >= MAX_BYTES
+        return len(self._items) >= self._most or self._bytes >= MAX_BYTES
 
     def take(self) -> list[Request | RefusedMessage]:
         """What has come, waiting for a first item and then LINGER_S for more; empty at the end of the stream."""
@@ -82,6 +86,7 @@ class Intake(Generic[Request]):
         taken = list(self._items)
         self._items.clear()
         self._bytes = 0
+        self._most = self._ask_most()
         self._changed.notify_all()
         return taken
 
@@ -93,14 +98,17 @@ class Intake(Generic[Request]):
 
 
 def worked(
-    stream: Iterator[Request], threads: Executor, work: Callable[[list[Request | RefusedMessage]], Worked]
+    stream: Iterator[Request],
+    threads: Executor,
+    work: Callable[[list[Request | RefusedMessage]], Worked],
+    most: Callable[[], int],
 ) -> Iterator[Worked]:
-    """What ``work`` makes of the items of a stream, in batches of what has come, in order.
+    """What ``work`` makes of the items of a stream, in batches of what has come and of ``most()`` items, in order.
 
     While one batch is on its way to the disk and another one's answers are being sent, the next is worked on; a stream
     that waits for each answer is answered at once all the same. It takes 1 + AHEAD of ``threads``.
     """
-    intake: Intake[Request] = Intake()
+    intake: Intake[Request] = Intake(most)
     reading = threads.submit(intake.fill, stream)
     under_way: deque[Future[Worked]] = deque()
 

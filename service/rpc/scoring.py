@@ -19,6 +19,7 @@ from service.rpc.decoding import RefusedMessage
 from service.rpc.errors import status_of
 from service.rpc.intake import worked
 from service.rpc.later import Later
+from service.rpc.pace import Asking, Pace
 from service.rpc.ports import AskScores, UseCases
 
 METHOD = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
@@ -46,9 +47,11 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self._use_cases = use_cases
         self._caller = caller
         self._readers = readers
+        self._asking = Asking()
 
     def ScoreAccount(self, request: pb.ScoreAccountRequest, context: grpc.ServicerContext) -> Later:  # type: ignore[override]  # see server.LATER
         """One account, as soon as its batch is durable."""
+        self._asking.times += 1
         done, message = asked(self._use_cases.ask_scores, request, self._caller.now())
         return Later(done, message, self._caller.timeout_s(context))
 
@@ -56,16 +59,21 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self, request_iterator: Iterator[pb.ScoreAccountsRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ScoreAccountsResponse]:
         """Many accounts; one bad item fails alone."""
+        pace = Pace(self._asking)
 
         def answered(batch: Sequence[pb.ScoreAccountsRequest | RefusedMessage]) -> list[pb.ScoreAccountsResponse]:
+            pace.begins()
+            began = self._caller.now()
             read = [_read(item) for item in batch]
             asked = [item for item in read if isinstance(item, ScoreRequest)]
             answers = iter(self._score(asked, context) if asked else ())
-            return [
+            said = [
                 _answer(*item) if isinstance(item, tuple) else _answer(item.request_id, next(answers)) for item in read
             ]
+            pace.took(len(batch), self._caller.now() - began)
+            return said
 
-        for answers in worked(request_iterator, self._readers, answered):
+        for answers in worked(request_iterator, self._readers, answered, pace.most):
             yield from answers
 
     def GetAssessment(

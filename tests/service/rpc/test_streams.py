@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2
 from google.rpc import code_pb2
 
-from service.rpc import intake
+from service.rpc import intake, pace
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
 from tests.factories import NOON
@@ -54,7 +56,7 @@ def test_items_that_come_together_are_scored_together_and_never_more_than_the_bo
 
     assert len(list(answers)) == 2000
     assert sum(memory.batches) == 2000
-    assert max(memory.batches) <= intake.MAX_ITEMS
+    assert max(memory.batches) <= pace.MANY
     assert len(memory.batches) < 1000
 
 
@@ -69,7 +71,22 @@ def test_the_next_batch_is_begun_while_one_is_under_way_and_no_more_than_that(
     memory.hold.set()
 
     assert [answer.request_id for answer in answers] == [f"r{i}" for i in range(2000)]
-    assert max(memory.batches) == intake.MAX_ITEMS
+    assert pace.FEW <= max(memory.batches) <= pace.MANY
+
+
+def test_a_batch_holds_as_many_as_it_may_when_it_is_begun() -> None:
+    sizes: list[int] = []
+    may = iter([3, 3, 3, 7] + [5] * 99)
+
+    def work(batch: list[Any]) -> None:
+        sizes.append(len(batch))
+        time.sleep(0.02)  # meanwhile as many have come as may
+
+    with ThreadPoolExecutor(1 + intake.AHEAD) as threads:
+        list(intake.worked(iter([item("ada", f"r{i}") for i in range(60)]), threads, work, lambda: next(may)))
+    assert sizes[:3] == [3, 3, 3]
+    assert sizes[3] == 7
+    assert set(sizes[4:-1]) == {5}
 
 
 def test_one_bad_item_fails_alone_and_says_which_field(stubs: SimpleNamespace) -> None:
