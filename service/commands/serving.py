@@ -42,6 +42,8 @@ COLLECT_AFTER = (20_000, 20, 50)
 # within 6 and 88 and no fewer answers; with 10 a quarter fewer.
 STEP_BACK = 3
 
+OUTLAST_S = 5.0  # that a scorer waits longer for those that ask than they wait for their callers
+
 WAKE_S = 0.5  # how often the main thread looks whether a signal came
 
 
@@ -111,7 +113,7 @@ def serve_as_scorer(run: Run, number: int, path: Path) -> None:
         sys.stdout.flush()
         while not stopping.wait(WAKE_S):
             pass
-        scorer.drain(run.settings.drain_s)
+        scorer.drain(run.settings.drain_s + OUTLAST_S)
 
 
 @contextmanager
