@@ -49,11 +49,12 @@ def serve_by_workers(run: Run, listen: str, metrics_listen: str | None, count: i
 
     ``scorers`` more score for them, over sockets in a folder that only we may read; none: each worker does so itself.
 
-    Raises UsageError where an address cannot be had, WorkersFailed where a worker ends before all were ready.
+    Raises UsageError where an address, or that folder, cannot be had, WorkersFailed where a worker ends before all were
+    ready.
     """
     stopping = stopped_by_signals()
-    with reserved(listen) as address, TemporaryDirectory(prefix="gatehouse-") as folder:
-        crew = Crew(commands(run, address, count, scorers, Path(folder)), environment(run))
+    with reserved(listen) as address, sockets_for(scorers) as sockets:
+        crew = Crew(commands(run, address, count, sockets), environment(run))
         telemetry = WorkersTelemetry(crew.ready, crew.restarts, crew.metrics)
         metrics = metrics_address(telemetry.serve, metrics_listen)
         try:
@@ -67,14 +68,33 @@ def serve_by_workers(run: Run, listen: str, metrics_listen: str | None, count: i
         raise WorkersFailed("a worker did not end as it should; the log above says which")
 
 
-def commands(run: Run, address: str, count: int, scorers: int, folder: Path) -> list[list[str]]:
-    """What each worker, and after them each scorer, is started with; ``folder`` is for the scorers' sockets."""
+@contextmanager
+def sockets_for(scorers: int) -> Iterator[list[Path]]:
+    """Where each scorer listens, in a folder that goes at the end; none for no scorers, which need no place to write.
+
+    Raises UsageError where no folder can be had.
+    """
+    if not scorers:
+        yield []
+        return
+    try:
+        folder = TemporaryDirectory(prefix="gatehouse-")
+    except OSError as error:
+        raise UsageError(
+            f"no folder for the sockets of --scorers can be made ({error.strerror or error}); set TMPDIR to one that "
+            "this process may write to"
+        ) from None
+    with folder as name:
+        yield [Path(name) / f"{number}.sock" for number in range(scorers)]
+
+
+def commands(run: Run, address: str, count: int, sockets: Sequence[Path]) -> list[list[str]]:
+    """What each worker, and after them the scorer on each of the ``sockets``, is started with."""
     own = [sys.executable, "-m", "service.cli", "serve", "--log-level", run.settings.log_level]
-    sockets = [str(folder / f"{number}.sock") for number in range(scorers)]
-    known = [word for path in sockets for word in ("--socket", path)]
+    known = [word for path in sockets for word in ("--socket", str(path))]
     return [
         *([*own, "--listen", address, "--worker", str(number), *known] for number in range(count)),
-        *([*own, "--scorer", str(count + number), "--socket", path] for number, path in enumerate(sockets)),
+        *([*own, "--scorer", str(count + number), "--socket", str(path)] for number, path in enumerate(sockets)),
     ]
 
 

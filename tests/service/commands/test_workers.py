@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.workers import FIRST_PAUSE_S, Crew, WorkersFailed
+from service.commands.workers import FIRST_PAUSE_S, Crew, WorkersFailed, sockets_for
 from service.domain.errors import UsageError
 
 READY = "print('ready grpc=x:1 metrics=x:2 console=none', flush=True); "
@@ -105,3 +107,21 @@ def test_workers_hear_of_their_parents_end_by_the_end_of_their_input() -> None:
             assert process.stdin is not None
             process.stdin.close()  # as the system does for a parent that was killed
         assert [process.wait(20) for process in processes if process is not None] == [0, 0]
+
+
+def test_sockets_are_in_a_folder_that_nobody_else_may_enter_and_that_goes_at_the_end() -> None:
+    with sockets_for(2) as sockets:
+        [folder] = {path.parent for path in sockets}
+        assert len(set(sockets)) == 2
+        assert stat.S_IMODE(folder.stat().st_mode) == stat.S_IRWXU
+    assert not folder.exists()
+
+
+def test_only_scorers_need_a_place_to_write_and_where_there_is_none_the_mend_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with sockets_for(0) as sockets:
+        assert sockets == []
+    with pytest.raises(UsageError, match="set TMPDIR"), sockets_for(1):
+        pass
