@@ -81,7 +81,7 @@ def serve_as_worker(run: Run, listen: str, number: int, sockets: Sequence[Path])
         telemetry.watch_shadow(app.shadow.counts)
         use_cases = app.use_cases()
         app.load_model()
-        while scorers is not None and not stopping.is_set() and not scorers.wait(WAKE_S):
+        while scorers is not None and not stopping.is_set() and not scorers.wait(WAKE_S, least=1):
             pass
         if stopping.is_set():
             return
@@ -97,6 +97,7 @@ def serve_as_worker(run: Run, listen: str, number: int, sockets: Sequence[Path])
 
 def serve_as_scorer(run: Run, number: int, path: Path) -> None:
     """Scores for the workers that come to the socket ``path``, until its parent says stop and they have hung up."""
+    os.nice(STEP_BACK)  # before there are other threads: each has its own, and gets that of the one that starts it
     logs.configure(run.settings.log_level, worker=number)
     telemetry = Telemetry()
     stopping = _stopped_with_parent()
@@ -104,7 +105,6 @@ def serve_as_scorer(run: Run, number: int, path: Path) -> None:
         telemetry.watch_shadow(app.shadow.counts)
         asked = app.score_accounts.ask
         app.load_model()
-        os.nice(STEP_BACK)
         scorer = Scorer(path, asked, now)
         metrics = metrics_address(telemetry.serve, "127.0.0.1:0")
         _settle_down()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
 from pathlib import Path
-from threading import Condition, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 from typing import Any
 
 import structlog
@@ -25,6 +25,8 @@ from service.rpc.wire import What, Wire
 
 log = structlog.get_logger(__name__)
 
+AGAIN_S = 0.1  # after a connection that could not be taken
+
 
 class Scorer:
     """Listens on a socket of this machine and answers ``ScoreAccount``. ``drain`` when done."""
@@ -34,6 +36,7 @@ class Scorer:
         self._ask_scores, self._now = ask_scores, now
         self._changed = Condition(Lock())
         self._served = 0  # connections
+        self._draining = Event()
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             path.unlink(missing_ok=True)
@@ -46,6 +49,7 @@ class Scorer:
 
     def drain(self, seconds: float) -> None:
         """Answers until those who ask have hung up, at most so long; takes no new connection meanwhile."""
+        self._draining.set()
         with suppress(OSError):
             # Closing alone leaves the thread that accepts where it is, and it takes one connection more.
             self._listening.shutdown(socket.SHUT_RDWR)
@@ -58,8 +62,11 @@ class Scorer:
         while True:
             try:
                 connection, _ = self._listening.accept()
-            except OSError:
-                return  # closed
+            except OSError as error:
+                if self._draining.wait(AGAIN_S):
+                    return
+                log.warning("scorer_cannot_accept", why=error.strerror)  # too many open files, say: they get fewer
+                continue
             with self._changed:
                 self._served += 1
             Thread(target=self._serve, args=(connection,), name="ask", daemon=True).start()

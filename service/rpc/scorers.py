@@ -63,10 +63,11 @@ class Scorers:
         """How many can be asked."""
         return sum(scorer.wire is not None for scorer in self._scorers)
 
-    def wait(self, seconds: float) -> bool:
-        """Whether all can be asked, at the latest after so many seconds."""
+    def wait(self, seconds: float, *, least: int | None = None) -> bool:
+        """Whether ``least`` of them (not given: all) can be asked, at the latest after so many seconds."""
+        enough = len(self._scorers) if least is None else least
         with self._changed:
-            return self._changed.wait_for(lambda: self.connected() == len(self._scorers), seconds)
+            return self._changed.wait_for(lambda: self.connected() >= enough, seconds)
 
     def ask(self, request: bytes, request_id: str) -> Future[Told]:
         """The response's bytes, or how the call failed, from the scorer with the fewest calls; cancel to give up.
@@ -79,7 +80,8 @@ class Scorers:
             there = [scorer for scorer in self._scorers if scorer.wire is not None]
             if not there:
                 raise NotReady("the processes that score are being started; try again")
-            scorer = min(there, key=lambda one: len(one.asked))
+            # Of those with as few the next in turn: a server that is hardly asked would only ever use the first.
+            scorer = min(there[call % len(there) :] + there[: call % len(there)], key=lambda one: len(one.asked))
             scorer.asked[call] = done
             wire = scorer.wire
         assert wire is not None  # noqa: S101  it was one of those that are there
