@@ -246,12 +246,20 @@ class App:
 
     @cached_property
     def detect(self) -> Detect:
-        """The periodic job that finds campaigns."""
+        """The periodic job that finds campaigns, for one moment after the other."""
+        return self._detect(once=False)
+
+    @cached_property
+    def detect_once(self) -> Detect:
+        """The same for a single moment."""
+        return self._detect(once=True)
+
+    def _detect(self, *, once: bool) -> Detect:
         from service.linking.judge import shipped
         from service.usecases.detect import Detect
         from service.usecases.pair_models import PairModels
 
-        return Detect(self.store, shipped(), pair_models=PairModels(self.settings.models_dir()))
+        return Detect(self.store, shipped(), pair_models=PairModels(self.settings.models_dir()), once=once)
 
     def use_cases(self) -> UseCases:
         """Everything that the servicers can be asked for."""

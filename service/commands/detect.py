@@ -49,7 +49,7 @@ def detect_command(run: Run, as_of: int | None, wait: float) -> None:
             if done < of:
                 run.say(f"detect: {what}")
 
-        report = _when_free(app.detect, moment, holder, wait, progress)
+        report = _when_free(app.detect_once, moment, holder, wait, progress)
     seconds = round(time.monotonic() - started, 3)
     outcome = report.outcome
     run.done(

@@ -21,7 +21,7 @@ from service.domain.time import DAY
 from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import PROMPT, by_family, families_of
-from service.linking.sightings import Bools, Sightings, summed
+from service.linking.sightings import Bools, Number, Sightings, summed
 
 JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
 KEY_CAP = 6.0  # nats that one key says at most
@@ -30,6 +30,7 @@ PRIOR = 2.0  # accounts' worth of chance that a group's rates lean on
 ENRICHED = 0.5  # nats, below which a key says nothing for a group
 PROMPT_FLOOR = -6.0  # nats that not sharing a campaign's prompts takes away at most
 AT_ONCE = 1 << 17  # meetings of an account with a group that are weighed together: 13 MB, which a cache holds
+TOGETHER = 1 << 21  # of those, so many are put in order at a time: 100 bytes each meanwhile
 _ROUNDING = 1e-6  # nats that sums in another order may differ by, and more
 ALIKE = 3.0  # how alike members' shares of a campaign's prompts are: as if each were known from so many prompts
 LOT = DAY  # before and after an account came, in which others came with it
@@ -60,7 +61,10 @@ class Fits:
     @property
     def raw(self) -> Float64s:
         """(rows,) in all, clipped by key alone."""
-        total: Float64s = np.ascontiguousarray(self.kinds).sum(axis=1)
+        total = np.empty(len(self.kinds))
+        for low in range(0, len(total), AT_ONCE):
+            some = slice(low, low + AT_ONCE)
+            total[some] = np.ascontiguousarray(self.kinds[some]).sum(axis=1)
         return total
 
 
@@ -117,12 +121,48 @@ def fits(
     if floor > 0:  # who cannot reach it with all groups together cannot with one
         near = (met.nats > 0) & (summed(met.account, met.nats, seen.n) >= floor)[met.account]
         near |= False if whole is None else whole[met.account]
-    nats, kind = met.nats[near], met.kind[near].astype(np.int64)
-    is_prompt = _is_prompt(seen, kind, nats)
-    code = met.account[near].astype(np.int64) * groups + met.owner[near]
+    found = [_fitting(seen, prompts, met, rows, groups, floor, whole) for rows in _portions(met.account, near, seen.n)]
     del met, near
+    who = np.concatenate([each.account for each in found])
+    of = np.concatenate([each.group for each in found])
+    families, per_kind = _stacked([each.families for each in found]), _stacked([each.kinds for each in found])
+    del found
+    came = np.zeros(len(who)) if accounts is None else cadence(accounts, group, who, of, keys.size)
+    return Fits(who, of, families, per_kind, came, keys.size)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fitting:
+    """Rows of ``Fits`` but for when accounts came, of some of the accounts."""
+
+    account: Int64s
+    group: Int64s
+    families: Float64s
+    kinds: Float64s
+
+
+def _portions(account: Int32s, near: Bools, n: int) -> Iterator[Int64s]:
+    """The rows that are ``near``, ascending, of some of the ``n`` accounts after the others, TOGETHER at a time."""
+    until = np.cumsum(np.bincount(account[near], minlength=n))
+    first = 0
+    while first < n:
+        done = int(until[first - 1]) if first else 0
+        last = max(first + 1, int(np.searchsorted(until, done + TOGETHER, "right")))
+        yield np.flatnonzero(near & (account >= first) & (account < last))
+        first = last
+    if not n:
+        yield np.empty(0, np.int64)
+
+
+def _fitting(
+    seen: Sightings, prompts: _PromptRates, met: _Met, rows: Int64s, groups: int, floor: float, whole: Bools | None
+) -> _Fitting:
+    """How well the accounts of these rows fit; all rows of an account are there."""
+    code = met.account[rows].astype(np.int64) * groups + met.owner[rows]
     order = np.argsort(code, kind="stable")
-    code, nats, kind, is_prompt = code[order], nats[order], kind[order], is_prompt[order]
+    code, rows = code[order], rows[order]
+    nats, kind = met.nats[rows], met.kind[rows].astype(np.int64)
+    is_prompt = _is_prompt(seen, kind, nats)
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
     pair = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(code))))
     who, of = code[start] // max(groups, 1), code[start] % max(groups, 1)
@@ -140,8 +180,19 @@ def fits(
     per_kind = summed(kind * len(who) + pair, nats, width * len(who)).reshape(width, -1).T
     families = by_family(per_kind, seen.kinds)
     families[:, PROMPT] = np.maximum(np.minimum(families[:, PROMPT], work), PROMPT_FLOOR)
-    came = np.zeros(len(who)) if accounts is None else cadence(accounts, group, who, of, keys.size)
-    return Fits(who, of, families, per_kind, came, keys.size)
+    return _Fitting(who, of, families, per_kind)
+
+
+def _stacked(parts: list[Float64s]) -> Float64s:
+    """All of several tables, whose columns lie together, as one whose columns do: so sums have the same last bit."""
+    if len(parts) == 1:
+        return parts[0]
+    out = np.empty((parts[0].shape[1], sum(len(part) for part in parts))).T
+    low = 0
+    for part in parts:
+        out[low : low + len(part)] = part
+        low += len(part)
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -185,16 +236,16 @@ def _met(seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, wh
         kept.append(
             (account[some].astype(np.int32), owner[some].astype(np.int32), nats[some], kind[some].astype(np.int16))
         )
-    accounts, owners, said, kinds = zip(*kept, strict=True)
-    return _Met(
-        np.concatenate(accounts),
-        np.concatenate(owners),
-        np.concatenate(said),
-        np.concatenate(kinds),
-        belonging,
-        inside,
-        outside,
-    )
+    accounts, owners, said, kinds = (list(column) for column in zip(*kept, strict=True))
+    del kept
+    return _Met(_together(accounts), _together(owners), _together(said), _together(kinds), belonging, inside, outside)
+
+
+def _together(parts: list[NDArray[Number]]) -> NDArray[Number]:
+    """All of the parts, which are let go."""
+    out = np.concatenate(parts)
+    parts.clear()
+    return out
 
 
 def _is_prompt(seen: Sightings, kind: Int64s | Int16s, nats: Float64s) -> Bools:

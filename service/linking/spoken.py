@@ -76,15 +76,15 @@ class Spoken:
         all before, and fifty million took minutes. Who said them is taken in part by part.
         """
         self._alone = grown(self._alone, slots, 0)
-        words = _distinct([part.word for part in said])
-        fresh = words[~within(words, self.word)] if len(self.word) else words
-        del words
+        fresh = _new(_distinct([part.word for part in said]), self.word)
         before = self.ids.word
         self._compare(fresh)
         joined, there = _find(self.word, self.ids.word[~within(self.ids.word, before)])
         joined = joined[there]
+        del before, there
         rows = [self._no_longer_once(joined[self._once[joined]])]
         self._insert(fresh)
+        del fresh, joined
         rows += [self._take_in(part) for part in _portions(said)]
         word, slot, count = (np.concatenate(column) for column in zip(*rows, strict=True))
         del rows
@@ -162,14 +162,15 @@ class Spoken:
     def _compare(self, fresh: Words) -> None:
         """Joins words that were not known before with those that they are near to."""
         known = self.word if len(self.word) else self._compared
-        self.ids = extend(self.ids, known, fresh[~within(fresh, known)])
+        self.ids = extend(self.ids, known, _new(fresh, known))
         self._compared = _NO_WORDS
 
     def _insert(self, word: Words) -> None:
         """Puts words in their places that nobody has said yet; ``word`` is ascending, and none of them is there."""
         if not len(word):
             return
-        at = np.searchsorted(self.word, word) + np.arange(len(word))
+        at = np.searchsorted(self.word, word)
+        at += np.arange(len(word))
         old = np.ones(len(self.word) + len(word), bool)
         old[at] = False
         self.word = _merged(self.word, word, old, at)
@@ -201,7 +202,8 @@ class Spoken:
         """The words and which are one prompt, for an observer that has to read everything."""
         self._forget_prompts()
         parts = (self.word, self.ids.word, self.ids.prompt)  # hashes: they cannot be compressed
-        return struct.pack("<QQ", len(self.word), len(self.ids.word)) + b"".join(part.tobytes() for part in parts)
+        begin = struct.pack("<QQ", len(self.word), len(self.ids.word))
+        return b"".join([begin, *(part.data for part in parts)])
 
     @classmethod
     def unpacked(cls, content: bytes) -> Spoken:
@@ -219,6 +221,11 @@ def _distinct(parts: list[Words]) -> Words:
     np.not_equal(words[1:], words[:-1], out=first[1:])
     first &= words != 0
     return words[first]
+
+
+def _new(words: Words, known: Words) -> Words:
+    """Those of ``words`` that are not among the known ones, which are ascending."""
+    return words[~within(words, known)] if len(known) else words
 
 
 def _portions(said: Sequence[Said]) -> Iterator[Said]:

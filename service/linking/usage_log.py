@@ -1,11 +1,13 @@
 """Raw exchanges in memory, by the day on which they happened: new ones are added, old ones taken out, none is moved.
 
-36 bytes each. Accounts are slots: numbers from 0 in the order in which they were first heard of, which stay.
+36 bytes each, 20 of one that need not be taken out again. Accounts are slots: numbers from 0 in the order in which they
+were first heard of, which stay.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 
@@ -38,9 +40,19 @@ class Held:
         """The columns that habits are made of."""
         return self.slot, self.happened, self.tokens_in, self.tokens_out, self.client, self.model
 
+    def part(self, low: int, high: int) -> Held:
+        """Those from one row until before another, not copied."""
+        return Held(*(getattr(self, each.name)[low:high] for each in fields(self)))
+
     def take(self, rows: Int64s | Bools) -> Held:
         """Some of them."""
         return Held(*(getattr(self, each.name)[rows] for each in fields(self)))
+
+    def only_used(self) -> Held:
+        """The same, without what only habits and prompts are made of: those columns are zeros that take no room."""
+        size = len(self)
+        word, small = np.broadcast_to(np.uint64(0), size), np.broadcast_to(np.int32(0), size)
+        return Held(self.slot, self.happened, word, self.tokens_in, self.tokens_out, small, small)
 
     @classmethod
     def joined(cls, parts: list[Held]) -> Held:
@@ -58,7 +70,9 @@ NOTHING_HELD = Held(_SMALL, np.empty(0, np.int64), np.empty(0, np.uint64), _SMAL
 class UsageLog:
     """Exchanges that are looked at, and what is known of each account's days. Not for several threads at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool = False) -> None:
+        """``once``: none will be taken out, so of each only that is held which ``of`` is asked for."""
+        self._once = once
         self._days: dict[int, list[Held]] = {}
         self._active: dict[int, Bools] = {}  # for each day (slots,) who had an exchange
         self.count = np.zeros(0, np.int64)  # (slots,) exchanges
@@ -74,7 +88,7 @@ class UsageLog:
         np.minimum.at(self.first, some.slot, some.happened)
         by_day = _by_day(some)
         for day, mine in by_day:
-            self._days.setdefault(day, []).append(mine)
+            self._days.setdefault(day, []).append(self._held(mine))
             active = grown(self._active.get(day, np.zeros(0, bool)), slots, False)
             was = active.copy()
             active[mine.slot] = True
@@ -82,11 +96,14 @@ class UsageLog:
             self.days[active & ~was] += 1
         return [mine for _, mine in by_day]
 
+    def _held(self, some: Held) -> Held:
+        return some.only_used() if self._once else some
+
     def settle(self) -> None:
         """Puts days together that came in many parts. Whoever still holds a part holds it twice from then on."""
         for day, parts in self._days.items():
             if len(parts) >= _PARTS:
-                self._days[day] = [Held.joined(parts)]
+                self._days[day] = [self._held(Held.joined(parts))]
 
     def happened(self, after: int, until: int) -> Held:
         """Those that happened in (after, until]."""
@@ -143,5 +160,7 @@ def _by_day(some: Held) -> list[tuple[int, Held]]:
     if day[0] == day.max() == day.min():
         return [(int(day[0]), some)]
     order = np.argsort(day, kind="stable")
-    edges = np.flatnonzero(np.diff(day[order])) + 1
-    return [(int(day[rows[0]]), some.take(rows)) for rows in np.split(order, edges)]
+    # Pieces of one array: small ones of their own, among arrays that come and go, kept three times their room taken.
+    day, some = day[order], some.take(order)
+    edges = [0, *(np.flatnonzero(np.diff(day)) + 1).tolist(), len(day)]
+    return [(int(day[low]), some.part(low, high)) for low, high in pairwise(edges)]

@@ -80,10 +80,11 @@ def usage_rows(
     # Nothing is learned earlier than that before it happens: a replay of the past opens no file of its future.
     for segment in segments.listed(connection, end=as_of + FUTURE_TOLERANCE + 1):
         if segment.last_learned > after:
-            table = segments.read(segment, list(dict.fromkeys([*wanted, "learned"])), (after, as_of))
-            found = _learned(table, as_of, since, wanted)
+            read = list(dict.fromkeys([*wanted, "learned"]))
+            found = _learned(segments.read(segment, read, (after, as_of)), as_of, since, wanted)
             if found is not None:
                 yield found
+            del found  # before the next one is read
     gathered: list[pa.Table] = []
     for _, table in segments.logged(connection, after):
         found = _learned(table, as_of, since, wanted)

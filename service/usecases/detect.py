@@ -21,6 +21,7 @@ from service.domain.requests import Page
 from service.domain.time import HOUR, WEEK
 from service.linking.evidence import Known, Work, evidence, ground
 from service.linking.find import Found, find
+from service.linking.given_back import give_back
 from service.linking.identity import Matched, match, regrouped
 from service.linking.judge import DETECTED, SUSPECTED, Judge
 from service.linking.leads import at_the_door, leads
@@ -97,7 +98,10 @@ class DetectReport:
 
 
 class Detect:
-    """The deed, wired to its rooms. One run at a time, here and everywhere; an instance remembers what it read."""
+    """The deed, wired to its rooms. One run at a time, here and everywhere.
+
+    An instance remembers what it read for a later moment, unless it runs ``once``: that takes half the memory.
+    """
 
     def __init__(
         self,
@@ -105,10 +109,12 @@ class Detect:
         judge: Judge,
         seed: int = SEED,
         pair_models: Callable[[int], PairModel | None] | None = None,
+        *,
+        once: bool = False,
     ) -> None:
         self.store, self.judge, self.seed = store, judge, seed
         self._pair_models = pair_models  # the one to use as of a moment; None: none is ever used
-        self._observe = Observer(store)
+        self._observe = Observer(store, once=once)
 
     def __call__(
         self,
@@ -144,6 +150,7 @@ class Detect:
     def _run(self, run: int, as_of: int, say: Step, watch: Callable[[Observed, Found], None] | None) -> DetectReport:
         say("reading", 0, STEPS)
         observed = self._observe(as_of)
+        give_back()
         say("linking", 1, STEPS)
         # What is found, and how it is judged, follows from what was known then; which campaign it is, and what analysts
         # have decided, from what stands now: a look at the past makes nothing a second time and undoes no verdict.
@@ -159,10 +166,12 @@ class Detect:
         matched = match(
             found.group, observed.accounts.account, standing, as_of, fraud=fraud, worth=found.score >= SUSPECTED
         )
+        give_back()
         say("gathering evidence", 2, STEPS)
         campaigns = _campaigns(found, observed, matched, standing, legitimate, self._scored_before(as_of, then))
         say("recording", 3, STEPS)
         outcome = self.store.record_detection(campaigns, run=run, as_of=as_of)
+        give_back()
         self._observe.keep()
         strongest = {each.campaign_id: each.evidence.families for each in campaigns}
         return DetectReport(

@@ -2,7 +2,8 @@
 
 An ``Observer`` that is asked for a later moment reads only what was learned since, and keeps up what is made of it:
 counts of habits, who sent which prompts, keys in order. A fresh one reads everything, and takes near-duplicate prompts
-over from the run before it.
+over from the run before it. One that looks once holds of an exchange what a campaign's evidence is made of, and not
+what a later look would have to take out again.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from service.domain.time import DAY
 from service.keys.kinds import KIND_BY_CODE
 from service.linking.accounts import Accounts
 from service.linking.derived import NO_ASN, Shown, Signups, as_rows, derived_rows
+from service.linking.given_back import give_back
 from service.linking.habits import Exchanges, HabitCounts, Keys
 from service.linking.sightings import Bools, Rows, Sightings, runs, sightings
 from service.linking.spoken import Said, Spoken
@@ -90,8 +92,10 @@ class Observed:
 class Observer:
     """Reads what is known, and remembers it for the next, later moment. Not for several threads at once."""
 
-    def __init__(self, facts: Facts) -> None:
+    def __init__(self, facts: Facts, *, once: bool = False) -> None:
+        """``once``: it need not remember, and reads everything at every other moment that it is asked for."""
         self.facts = facts
+        self._once = once
         self._forget()
 
     def _forget(self) -> None:
@@ -99,13 +103,13 @@ class Observer:
         self._until = _EVER
         self._account = none  # by slot: numbers from 0 in the order in which accounts were first heard of
         self._links = Shown(none, none, none.astype(np.int32), none)  # of slots, ordered by key
-        self._log, self._habits, self._spoken = UsageLog(), HabitCounts(), Spoken()
+        self._log, self._habits, self._spoken = UsageLog(once=self._once), HabitCounts(), Spoken()
         self._kept = 0  # words of what was left for others last
         self._looks = 0
 
     def __call__(self, as_of: int) -> Observed:
         """What was known at ``as_of``. An earlier moment than the last one reads everything anew."""
-        if self._until == _EVER or as_of < self._until:
+        if self._until == _EVER or as_of < self._until or (self._once and as_of > self._until):
             self._begin(as_of)
         try:
             self._read_links(as_of)
@@ -189,27 +193,36 @@ class Observer:
     def _read_usage(self, as_of: int) -> None:
         """Takes in exchanges learned since."""
         said: list[Said] = []
-        for table in self.facts.usage_rows(as_of, max(self._until, as_of - LOOKBACK), _COLUMNS):
-            owner, happened, simhash, *rest = (table[name].to_numpy() for name in _COLUMNS)
-            tokens_in, tokens_out, client, model = rest
-            some = Held(
-                self._slots(owner).astype(np.int32),
-                happened,
-                simhash.view(np.uint64),
-                _tokens(tokens_in),
-                _tokens(tokens_out),
-                client.astype(np.int32),
-                model.astype(np.int32),
-            )
-            recent = happened > as_of - LOOKBACK
+        tables = self.facts.usage_rows(as_of, max(self._until, as_of - LOOKBACK), _COLUMNS)
+        while (table := next(tables, None)) is not None:
+            some = self._held(table)
+            del table  # before the next one is read
+            recent = some.happened > as_of - LOOKBACK
             some = some if recent.all() else some.take(recent)
             said += [Said(part.slot, part.word, part.happened) for part in self._log.add(some, len(self._account))]
             recent = some.happened > as_of - HABITS
             self._habits.add(_of_habits(some if recent.all() else some.take(recent)), as_of)
+            del some
         self._log.add(NOTHING_HELD, len(self._account))
+        give_back()
         self._spoken.add(said, len(self._account))
         said.clear()
         self._log.settle()
+        give_back()
+
+    def _held(self, table: pa.Table) -> Held:
+        """Exchanges as they were read, with the slots of their accounts."""
+        tokens_in, tokens_out = (_tokens(table[name].to_numpy()) for name in ("input_tokens", "output_tokens"))
+        client, model = (table[name].to_numpy().astype(np.int32) for name in ("client", "model"))
+        return Held(
+            self._slots(table["account"].to_numpy()).astype(np.int32),
+            table["happened"].to_numpy(),
+            table["simhash"].to_numpy().view(np.uint64),
+            tokens_in,
+            tokens_out,
+            client,
+            model,
+        )
 
     def _sightings(self, n: int, place: Int64s, signups: Signups, as_of: int) -> Sightings:
         owner = place[self._links.account]

@@ -7,6 +7,7 @@ import pytest
 
 from service.domain.facts import Int64s
 from service.domain.time import DAY, HOUR
+from service.linking import membership as room
 from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import FAMILIES, FAMILY_CAP, PROMPT
@@ -183,6 +184,22 @@ def test_leaving_out_rows_that_cannot_reach_enough_changes_nothing_of_the_others
     assert np.isin(code[must], code[at]).all()
     if least > CADENCE[1]:
         assert len(some.account) < len(every.account)
+
+
+@pytest.mark.parametrize("least", [-np.inf, JOIN])
+def test_accounts_weighed_some_after_the_others_fit_as_all_at_once(
+    least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = among_strangers(*work(RING), *pools(RING, IP, 5), planted(np.arange(0, 900, 2), PROMPT_KIND, KEY))
+    group = group_of(RING[:20], RING[20:])
+    whole = np.arange(N) % 7 == 0
+    at_once = fits(world.seen, world.surprise, group, accounts_that_came(over_weeks()), least=least, whole=whole)
+    monkeypatch.setattr(room, "TOGETHER", 50)
+    monkeypatch.setattr(room, "AT_ONCE", 300)
+    by_parts = fits(world.seen, world.surprise, group, accounts_that_came(over_weeks()), least=least, whole=whole)
+    assert len(at_once.account) > 4 * 50 / 3
+    for name in ("account", "group", "families", "kinds", "cadence", "size", "nats", "raw"):
+        np.testing.assert_array_equal(getattr(by_parts, name), getattr(at_once, name))
 
 
 def test_a_key_of_one_member_alone_is_no_key_of_the_group() -> None:

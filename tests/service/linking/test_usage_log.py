@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TypeAlias
 
 import numpy as np
@@ -54,6 +55,35 @@ def test_a_log_holds_what_was_added_and_is_not_too_old(looks: list[list[Row]], u
     assert log.first.tolist() == first
     assert as_rows(log.of(np.array([True, False, True, False]))) == sorted(row for row in left if row[0] in {0, 2})
     assert as_rows(log.happened(3 * HOUR, 50 * HOUR)) == sorted(row for row in left if 3 < row[1] <= 50)
+
+
+def test_a_log_that_is_looked_at_once_gives_the_same_exchanges_without_their_words_and_names() -> None:
+    log, once = UsageLog(), UsageLog(once=True)
+    rows = [(i % SLOTS, i * 7 % 90) for i in range(60)]
+    for first in range(0, 60, 5):
+        some = held(rows[first : first + 5], first)
+        for one, other in zip(log.add(some, SLOTS), once.add(some, SLOTS), strict=True):
+            np.testing.assert_array_equal(other.word, one.word)  # of what has just come, all is given
+        log.settle()
+        once.settle()
+    for name in ("count", "days", "first"):
+        np.testing.assert_array_equal(getattr(once, name), getattr(log, name))
+    wanted = np.array([True, False, True, False])
+    whole, found = log.of(wanted), once.of(wanted)
+    for name in ("slot", "happened", "tokens_in", "tokens_out"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))
+    assert whole.word.any()
+    assert not found.word.any()
+    assert not found.client.any()
+
+
+def test_what_is_held_of_each_exchange_takes_as_many_bytes_as_is_said() -> None:
+    for once, expected in ((False, 36), (True, 20)):
+        log = UsageLog(once=once)
+        log.add(held([(i % SLOTS, i % 24) for i in range(1_000)]), SLOTS)  # of one day
+        (part,) = (part for parts in log._days.values() for part in parts)
+        columns = [getattr(part, each.name) for each in fields(part)]
+        assert sum(column.nbytes for column in columns if column.strides != (0,)) == expected * 1_000
 
 
 def test_columns_of_an_exchange_stay_together() -> None:

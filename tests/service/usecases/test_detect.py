@@ -230,6 +230,19 @@ def test_prompts_that_are_taken_in_by_parts_link_as_those_of_all_at_once(
     same(at_once.seen, in_parts.seen)
 
 
+def test_a_job_that_looks_once_records_what_one_that_remembers_does(world: Store) -> None:
+    once = Detect(world, JUDGE, once=True)
+    for at in (START + 5 * DAY, T, START + 6 * DAY):  # asked again it reads everything anew, earlier or later
+        report = once(as_of=at, holder="here", clock=lambda: T)
+        there = records(world)
+        again = Detect(world, JUDGE)(as_of=at, holder="here", clock=lambda: T)
+        assert again.outcome == DetectionOutcome()
+        assert records(world) == there
+        assert (report.accounts, report.exchanges, report.links) == (again.accounts, again.exchanges, again.links)
+        same(once.observed(at).seen, Detect(world, JUDGE).observed(at).seen)
+    assert len(there) >= len(RINGS)
+
+
 def test_prompts_are_left_for_the_next_process_and_not_at_every_look(world: Store) -> None:
     def left() -> int:
         held = world.linking_cache(observe.CACHE)
