@@ -8,6 +8,7 @@ too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import numpy as np
@@ -79,6 +80,18 @@ def by_family(per_kind: Float64s, kinds: tuple[str, ...], cap: float = FAMILY_CA
     most = np.full(len(FAMILIES), cap)
     most[CUSTOM] = OWN_KINDS * cap
     np.minimum(out, most, out=out)
+    return out
+
+
+def stacked(parts: Sequence[Float64s]) -> Float64s:
+    """All rows of several tables of one width; columns lie together as theirs do, so that sums keep their last bit."""
+    if len(parts) == 1:
+        return parts[0]
+    out = np.empty((parts[0].shape[1], sum(len(part) for part in parts))).T
+    low = 0
+    for part in parts:
+        out[low : low + len(part)] = part
+        low += len(part)
     return out
 
 

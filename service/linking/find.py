@@ -59,13 +59,7 @@ def find(
     tied by the sum of their surprise.
     """
     weight = surprise(seen, accounts.country)
-    left, right = candidates(seen, weight, seed)
-    tied_at = tied_from(seen.n)
-    tied = ties(seen, weight, left, right, tied_at if pair_model is None else 0.0)
-    strength = tied.strength if pair_model is None else pair_model.strength(tied, accounts, tied_at)
-    strong = strength >= tied_at
-    tied = Ties(tied.left[strong], tied.right[strong], tied.families[strong])
-    group = communities(seen.n, tied.left, tied.right, strength[strong] - tied_at + 1.0, seed)
+    tied, group = _tied(seen, weight, accounts, seed, pair_model)
     group = _with_crews(seen, weight, compact(group, SMALLEST))
     group = _promising(seen, weight, group, accounts, judge)
     known = standing >= 0
@@ -76,6 +70,19 @@ def find(
             group = step(seen, weight, group, accounts)
     judged = traits(seen, weight, group, accounts)
     return Found(seen, weight, group, tied, judged, judge.score(judged))
+
+
+def _tied(
+    seen: Sightings, weight: Float64s, accounts: Accounts, seed: int, pair_model: PairModel | None
+) -> tuple[Ties, Int64s]:
+    """The pairs that are tied, and the groups that they make, (n,)."""
+    tied_at = tied_from(seen.n)
+    some = ties(seen, weight, *candidates(seen, weight, seed), tied_at if pair_model is None else 0.0)
+    strength = some.strength if pair_model is None else pair_model.strength(some, accounts, tied_at)
+    strong = strength >= tied_at
+    tied = Ties(some.left[strong], some.right[strong], some.families[strong])
+    del some
+    return tied, communities(seen.n, tied.left, tied.right, strength[strong] - tied_at + 1.0, seed)
 
 
 def _with_crews(seen: Sightings, weight: Float64s, group: Int64s) -> Int64s:

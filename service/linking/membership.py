@@ -20,7 +20,7 @@ from service.domain.facts import Float64s, Int32s, Int64s
 from service.domain.time import DAY
 from service.linking.accounts import Accounts
 from service.linking.communities import compact
-from service.linking.families import PROMPT, by_family, families_of
+from service.linking.families import PROMPT, by_family, families_of, stacked
 from service.linking.sightings import Bools, Number, Sightings, summed
 
 JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
@@ -61,11 +61,23 @@ class Fits:
     @property
     def raw(self) -> Float64s:
         """(rows,) in all, clipped by key alone."""
-        total = np.empty(len(self.kinds))
-        for low in range(0, len(total), AT_ONCE):
-            some = slice(low, low + AT_ONCE)
-            total[some] = np.ascontiguousarray(self.kinds[some]).sum(axis=1)
-        return total
+        return _raw(self.kinds)
+
+
+def _raw(kinds: Float64s) -> Float64s:
+    total: Float64s = np.ascontiguousarray(kinds).sum(axis=1)
+    return total
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sums:
+    """What the same rows come to in all, which a fifteenth of the memory holds."""
+
+    account: Int64s
+    group: Int64s
+    nats: Float64s
+    raw: Float64s
+    size: Int64s  # (groups,) accounts in each
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,6 +125,39 @@ def fits(
     a little, a million rows of fifty thousand accounts, and a hundredth of them matters.
     """
     keys = group_keys(seen, surprise, group)
+    found = list(_weighed(seen, surprise, group, keys, least, whole))
+    who = np.concatenate([each.account for each in found])
+    of = np.concatenate([each.group for each in found])
+    families, per_kind = stacked([each.families for each in found]), stacked([each.kinds for each in found])
+    came = np.zeros(len(who)) if accounts is None else cadence(accounts, group, who, of, keys.size)
+    return Fits(who, of, families, per_kind, came, keys.size)
+
+
+def sums(
+    seen: Sightings,
+    surprise: Float64s,
+    group: Int64s,
+    accounts: Accounts | None = None,
+    *,
+    least: float = -np.inf,
+    whole: Bools | None = None,
+) -> Sums:
+    """The sums of what ``fits`` gives."""
+    keys = group_keys(seen, surprise, group)
+    found = [
+        (each.account, each.group, each.nats, each.raw) for each in _weighed(seen, surprise, group, keys, least, whole)
+    ]
+    who, of = (np.concatenate([each[i] for each in found]) for i in (0, 1))
+    nats, raw = (np.concatenate([each[i] for each in found]) for i in (2, 3))
+    if accounts is not None:
+        nats += cadence(accounts, group, who, of, keys.size)
+    return Sums(who, of, nats, raw, keys.size)
+
+
+def _weighed(
+    seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, least: float, whole: Bools | None
+) -> Iterator[_Fitting]:
+    """The rows of ``fits``, some of the accounts after the others."""
     groups = len(keys.size)
     floor = least - CADENCE[1] - _ROUNDING
     met = _met(seen, surprise, group, keys, None if floor <= 0 else np.zeros(seen.n, bool) if whole is None else whole)
@@ -121,14 +166,8 @@ def fits(
     if floor > 0:  # who cannot reach it with all groups together cannot with one
         near = (met.nats > 0) & (summed(met.account, met.nats, seen.n) >= floor)[met.account]
         near |= False if whole is None else whole[met.account]
-    found = [_fitting(seen, prompts, met, rows, groups, floor, whole) for rows in _portions(met.account, near, seen.n)]
-    del met, near
-    who = np.concatenate([each.account for each in found])
-    of = np.concatenate([each.group for each in found])
-    families, per_kind = _stacked([each.families for each in found]), _stacked([each.kinds for each in found])
-    del found
-    came = np.zeros(len(who)) if accounts is None else cadence(accounts, group, who, of, keys.size)
-    return Fits(who, of, families, per_kind, came, keys.size)
+    for rows in _portions(met.account, near, seen.n):
+        yield _fitting(seen, prompts, met, rows, groups, floor, whole)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +178,19 @@ class _Fitting:
     group: Int64s
     families: Float64s
     kinds: Float64s
+
+    @property
+    def nats(self) -> Float64s:
+        """(rows,) in all, one family after the other, as numpy sums tables whose columns lie together."""
+        total = np.zeros(len(self.families))
+        for column in self.families.T:
+            total += column
+        return total
+
+    @property
+    def raw(self) -> Float64s:
+        """(rows,) in all, clipped by key alone."""
+        return _raw(self.kinds)
 
 
 def _portions(account: Int32s, near: Bools, n: int) -> Iterator[Int64s]:
@@ -181,18 +233,6 @@ def _fitting(
     families = by_family(per_kind, seen.kinds)
     families[:, PROMPT] = np.maximum(np.minimum(families[:, PROMPT], work), PROMPT_FLOOR)
     return _Fitting(who, of, families, per_kind)
-
-
-def _stacked(parts: list[Float64s]) -> Float64s:
-    """All of several tables, whose columns lie together, as one whose columns do: so sums have the same last bit."""
-    if len(parts) == 1:
-        return parts[0]
-    out = np.empty((parts[0].shape[1], sum(len(part) for part in parts))).T
-    low = 0
-    for part in parts:
-        out[low : low + len(part)] = part
-        low += len(part)
-    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -349,7 +389,7 @@ def assign(
     seen: Sightings, surprise: Float64s, group: Int64s, accounts: Accounts | None = None, join: float = JOIN
 ) -> Int64s:
     """Each account to the group that it fits best, -1 where none reaches ``join``; small groups dissolve."""
-    found = fits(seen, surprise, group, accounts, least=join)
+    found = sums(seen, surprise, group, accounts, least=join)
     nats = found.nats
     enough = np.flatnonzero(nats >= join)
     order = enough[np.lexsort((found.group[enough], nats[enough], found.account[enough]))]
@@ -362,7 +402,7 @@ def assign(
 
 def rejoin(seen: Sightings, surprise: Float64s, group: Int64s, accounts: Accounts | None = None) -> Int64s:
     """Parts of one campaign put together: groups whose members find in each other what they have among themselves."""
-    found = fits(seen, surprise, group, accounts, least=np.inf, whole=group >= 0)
+    found = sums(seen, surprise, group, accounts, least=np.inf, whole=group >= 0)
     groups = len(found.size)
     if groups < 2:
         return group

@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 
 from service.domain.codes import mix64
 from service.domain.facts import Float64s, Int64s
-from service.linking.families import FAMILIES, by_family
+from service.linking.families import FAMILIES, by_family, stacked
 from service.linking.sightings import Sightings, summed
 from service.linking.workers import shared_out
 
@@ -79,7 +79,7 @@ def ties(seen: Sightings, surprise: Float64s, left: Int64s, right: Int64s, least
     weight = csr_array((says[kept] + 1j, (seen.account[kept], seen.key[kept])), shape=(seen.n, len(seen.degree)))
 
     def of(some: Int64s) -> tuple[Int64s, Float64s]:
-        """The pairs among ``some`` that may come to enough, and (kinds, pairs) what each kind says."""
+        """The pairs among ``some`` that may come to enough, and (pairs, FAMILIES) what each family says."""
         both = weight[left[some]].multiply(weight[right[some]])
         pair = np.repeat(np.arange(len(some)), np.diff(both.indptr))
         nats = 0.5 * both.data.imag
@@ -88,14 +88,13 @@ def ties(seen: Sightings, surprise: Float64s, left: Int64s, right: Int64s, least
         mine, size = enough[pair], int(np.count_nonzero(enough))
         place = seen.kind[both.indices[mine]] * size + (np.cumsum(enough) - 1)[pair[mine]]
         per_kind = summed(place, nats[mine], len(seen.kinds) * size)
-        return some[enough], per_kind.reshape(len(seen.kinds), -1)
+        return some[enough], by_family(per_kind.reshape(len(seen.kinds), -1).T, seen.kinds, FAMILY_PAIR_CAP)
 
     every = np.arange(len(left))
     parts = [every[low : low + _AT_ONCE] for low in range(0, len(left), _AT_ONCE)] or [every]
     found = list(shared_out(of, parts) if len(parts) > 1 else map(of, parts))
     near = np.concatenate([pairs for pairs, _ in found])
-    per_kind = np.concatenate([nats for _, nats in found], axis=1).T
-    return Ties(left[near], right[near], by_family(per_kind, seen.kinds, FAMILY_PAIR_CAP))
+    return Ties(left[near], right[near], stacked([nats for _, nats in found]))
 
 
 def _most_surprising(seen: Sightings, surprise: Float64s, kind: Int64s) -> NDArray[np.bool_]:

@@ -41,6 +41,7 @@ from service.storage.sql import Values, changed, columns_of, insert, run
 from service.storage.states import restate, said_now
 from service.storage.tables import campaign_keys, campaigns, detect_runs, linking_cache
 
+PIECE = 32 << 20  # bytes
 SILENCE = 60 * SECOND  # a run that says nothing for so long has died, and another may take its place
 
 # What is written anew; less than that says nothing new, and would make every run change every campaign.
@@ -403,16 +404,31 @@ def _close(connection: Connection, found: set[str], as_of: int) -> list[str]:
 
 def cached(connection: Connection, name: str) -> tuple[int, bytes] | None:
     """See ``Store.linking_cache``."""
-    rows = run(connection, "SELECT as_of, content FROM linking_cache WHERE name = :name", name=name)
-    return (rows[0][0], bytes(rows[0][1])) if rows else None
+    rows = run(
+        connection,
+        "SELECT name, as_of, content FROM linking_cache WHERE name = :name OR name LIKE :pieces ORDER BY name",
+        name=name,
+        pieces=f"{name}/%",
+    )
+    if not rows:
+        return None
+    found = [row for row in rows if row[0] == name] or rows  # the earlier version's own, where one ran in between
+    return found[0][1], b"".join(content for _, _, content in found)
 
 
 def cache(connection: Connection, name: str, content: bytes, as_of: int) -> None:
-    """See ``Store.put_linking_cache``."""
-    row: dict[str, Values] = {"name": [name], "as_of": [as_of], "content": [content]}
-    insert(
-        connection,
-        linking_cache,
-        row,
-        "ON CONFLICT (name) DO UPDATE SET as_of = excluded.as_of, content = excluded.content",
-    )
+    """See ``Store.put_linking_cache``.
+
+    In pieces, each a row ``NAME/NUMBER``: a value of SQLite or PostgreSQL has a gigabyte at most, which 120 million
+    exchanges' prompts pass, and a driver holds it three times. Earlier versions wrote one row ``NAME``, and find none
+    where there are pieces.
+    """
+    sql = "DELETE FROM linking_cache WHERE name = :name OR name LIKE :pieces"
+    changed(connection, sql, name=name, pieces=f"{name}/%")
+    for number, low in enumerate(range(0, max(len(content), 1), PIECE)):
+        row: dict[str, Values] = {
+            "name": [f"{name}/{number:06d}"],
+            "as_of": [as_of],
+            "content": [content[low : low + PIECE]],
+        }
+        insert(connection, linking_cache, row)

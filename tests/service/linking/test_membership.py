@@ -21,6 +21,7 @@ from service.linking.membership import (
     fits,
     group_keys,
     rejoin,
+    sums,
 )
 from tests.factories import NOON
 from tests.service.linking.worlds import CARD, IP, MAIL_DOMAIN, World, dealt, make_world, planted
@@ -200,6 +201,9 @@ def test_accounts_weighed_some_after_the_others_fit_as_all_at_once(
     assert len(at_once.account) > 4 * 50 / 3
     for name in ("account", "group", "families", "kinds", "cadence", "size", "nats", "raw"):
         np.testing.assert_array_equal(getattr(by_parts, name), getattr(at_once, name))
+    in_all = sums(world.seen, world.surprise, group, accounts_that_came(over_weeks()), least=least, whole=whole)
+    for name in ("account", "group", "nats", "raw", "size"):
+        np.testing.assert_array_equal(getattr(in_all, name), getattr(at_once, name))
 
 
 def test_a_key_of_one_member_alone_is_no_key_of_the_group() -> None:

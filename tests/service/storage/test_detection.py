@@ -16,7 +16,11 @@ from service.domain.enums import Verdict
 from service.domain.errors import DetectionRunning, UnknownCampaign
 from service.domain.raw import Label
 from service.domain.time import DAY, HOUR, MINUTE, SECOND
+from service.storage import detection
+from service.storage.database import writing as transaction
+from service.storage.sql import Values, insert, run
 from service.storage.store import Store
+from service.storage.tables import linking_cache
 from tests.service.storage.factories import START, arrival, found_campaign, ints, signup
 
 T = START + 2 * DAY
@@ -351,3 +355,27 @@ def test_what_a_run_left_is_there_for_the_next_one(store: Store) -> None:
     store.put_linking_cache("pairs", b"\0\1", T)
     store.put_linking_cache("pairs", b"\2", T + 1)
     assert store.linking_cache("pairs") == (T + 1, b"\2")
+    store.put_linking_cache("pairs", b"", T + 2)
+    assert store.linking_cache("pairs") == (T + 2, b"")
+
+
+def test_what_a_run_left_may_be_larger_than_a_row_and_smaller_the_next_time(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection, "PIECE", 3)
+    for content in (bytes(range(40)), bytes(range(9)), bytes(range(7))):
+        store.put_linking_cache("prompts", content, T)
+        store.put_linking_cache("prompt", b"another's", T)
+        assert store.linking_cache("prompts") == (T, content)
+    with transaction(store.engine) as connection:
+        assert run(connection, "SELECT count(*) FROM linking_cache WHERE name LIKE 'prompts%'") == [(3,)]
+
+
+def test_what_an_earlier_version_left_in_one_row_is_read_and_replaced(store: Store) -> None:
+    for _ in range(2):  # the second time it ran in between
+        with transaction(store.engine) as connection:
+            row: dict[str, Values] = {"name": ["prompts"], "as_of": [T], "content": [b"whole"]}
+            insert(connection, linking_cache, row)
+        assert store.linking_cache("prompts") == (T, b"whole")
+        store.put_linking_cache("prompts", b"anew", T + 1)
+        assert store.linking_cache("prompts") == (T + 1, b"anew")
