@@ -45,8 +45,8 @@ _SERVER = (
     "cache_spill = 0",
     "mmap_size = 0",
     # Before it comes to this, ``journal.py`` copies it.
-    "wal_autocheckpoint = 65536",
-    "journal_size_limit = 268435456",
+    "wal_autocheckpoint = 32768",
+    "journal_size_limit = 134217728",
 )
 # Last in, first out: work that few connections can do leaves the others cold.
 _POOL: dict[str, Any] = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 30.0, "pool_use_lifo": True}
