@@ -60,6 +60,10 @@ class MessageStream(Generic[Request]):
     def __next__(self) -> Request:
         return decode(next(self._raw), self._type)
 
+    def undecoded(self) -> Iterator[bytes]:
+        """The rest of them as bytes, for whoever decodes many at a time."""
+        return self._raw
+
 
 def _field_violation(violation: protovalidate.Violation) -> FieldViolation:
     """A path such as ``payments[2].event_id``.

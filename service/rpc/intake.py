@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from threading import Condition
 from typing import Generic, TypeVar
@@ -134,28 +134,18 @@ def worked(
         intake.close()
 
 
-def chunks(stream: Iterator[Request], items: int, size: int) -> Iterator[list[Request | RefusedMessage]]:
-    """The items of a stream in lists of at most ``items``, each closed once it holds ``size`` bytes."""
-    chunk: list[Request | RefusedMessage] = []
+def chunks(stream: Iterator[bytes], items: int, size: int) -> Iterator[list[bytes]]:
+    """The messages of a stream in lists of at most ``items``, each closed once it holds ``size`` bytes."""
+    chunk: list[bytes] = []
     held = 0
-    for item in _with_refused(stream):
+    for item in stream:
         chunk.append(item)
-        held += _size(item)
+        held += len(item)
         if len(chunk) >= items or held >= size:
             yield chunk
             chunk, held = [], 0
     if chunk:
         yield chunk
-
-
-def _with_refused(stream: Iterator[Request]) -> Iterable[Request | RefusedMessage]:
-    while True:
-        try:
-            yield next(stream)
-        except StopIteration:
-            return
-        except RefusedMessage as refused:
-            yield refused
 
 
 def _size(item: Message | RefusedMessage) -> int:

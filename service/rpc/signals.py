@@ -15,7 +15,7 @@ from service.domain.errors import InvalidInput
 from service.domain.requests import Event, EventRejection, RecordedEvents
 from service.rpc.calls import Caller
 from service.rpc.convert.facts import erasure_to_wire, event_from_wire, rejection_to_wire
-from service.rpc.decoding import RefusedMessage
+from service.rpc.decoding import MessageStream, RefusedMessage, decode
 from service.rpc.intake import chunks
 from service.rpc.ports import UseCases
 
@@ -35,11 +35,16 @@ class SignalServicer(signals_pb2_grpc.SignalServiceServicer):
     def RecordSignals(
         self, request_iterator: Iterator[pb.RecordSignalsRequest], context: grpc.ServicerContext
     ) -> pb.RecordSignalsResponse:
-        """A stream of events; one bad event is rejected alone."""
+        """A stream of events; one bad event is rejected alone.
+
+        grpc hands over a message only when it is asked for one, so this thread asks, and does nothing else with it.
+        """
+        if not isinstance(request_iterator, MessageStream):
+            raise TypeError("the stream has to come undecoded")
         told = pb.RecordSignalsResponse()
         position = 0
         before: Future[RecordedEvents] | None = None
-        for chunk in chunks(request_iterator, CHUNK_EVENTS, CHUNK_BYTES):
+        for chunk in chunks(request_iterator.undecoded(), CHUNK_EVENTS, CHUNK_BYTES):
             if before is not None:
                 _add(told, before.result())
             before = self._recorders.submit(copy_context().run, self._record, chunk, position, context)
@@ -53,9 +58,7 @@ class SignalServicer(signals_pb2_grpc.SignalServiceServicer):
         erased = self._use_cases.erase_account(request.account_id, reason=request.reason, now=self._caller.now())
         return erasure_to_wire(erased)
 
-    def _record(
-        self, chunk: list[pb.RecordSignalsRequest | RefusedMessage], position: int, context: grpc.ServicerContext
-    ) -> RecordedEvents:
+    def _record(self, chunk: list[bytes], position: int, context: grpc.ServicerContext) -> RecordedEvents:
         """What became of a chunk whose first event has ``position`` in the stream."""
         events: list[Event] = []
         places: list[int] = []
@@ -75,14 +78,16 @@ class SignalServicer(signals_pb2_grpc.SignalServiceServicer):
         return replace(done, rejected=done.rejected + len(chunk) - len(events), rejections=in_order)
 
 
-def _read(item: pb.RecordSignalsRequest | RefusedMessage, position: int) -> Event | EventRejection:
+def _read(data: bytes, position: int) -> Event | EventRejection:
     """The event, or why it cannot be used."""
+    identifier = ""
     try:
-        if isinstance(item, RefusedMessage):
-            raise item
+        item = decode(data, pb.RecordSignalsRequest)
+        identifier = item.event_id
         return event_from_wire(item)
     except InvalidInput as error:
-        identifier = item.identifier if isinstance(item, RefusedMessage) else item.event_id
+        if isinstance(error, RefusedMessage):
+            identifier = error.identifier
         first, *others = error.violations
         reason = "; ".join([first.description, *(f"{other.field}: {other.description}" for other in others)])
         return EventRejection(identifier, reason, position, first.field)

@@ -227,6 +227,8 @@ def _stamps(shown: LinkFacts, account: Int64s, happened: Int64s, learned: Int64s
     """When each link row was learned: as the fact that showed it."""
     if np.array_equal(happened, learned):
         return shown.happened
+    if len(learned) and (learned == learned[0]).all():  # what came in one call was learned at one moment
+        return np.full(len(shown), learned[0])
     keys = np.stack([account, happened if by_moment else np.zeros_like(happened)], axis=1)
     stamp: dict[tuple[int, int], int] = {}
     for (who, at), when in zip(keys.tolist(), learned.tolist(), strict=True):

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
-
-import numpy as np
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 from service.domain.facts import Int8s
 from service.domain.raw import Link, Payment, Signal, Usage
 from service.domain.requests import Event, EventRejection, RecordedEvents
-from service.signals.checks import Rejection
+from service.signals.checks import Rejection, accepted_rows
 from service.signals.door import Door
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Outcome
 
@@ -38,10 +36,13 @@ class RecordSignals:
         ``now`` is the moment at which all of them are learned. Raises Overloaded or DeadlineExceeded if nothing of the
         batch could be recorded in time.
         """
-        payments = _Kind.of(events, Payment)
-        usage = _Kind.of(events, Usage)
-        links = _Kind.of(events, Link)
-        signals = _Kind.of(events, Signal)
+        payments: _Kind[Payment] = _Kind()
+        usage: _Kind[Usage] = _Kind()
+        links: _Kind[Link] = _Kind()
+        signals: _Kind[Signal] = _Kind()
+        kinds: dict[type[Event], _Kind[Any]] = {Payment: payments, Usage: usage, Link: links, Signal: signals}
+        for position, event in enumerate(events):
+            kinds[type(event)].add(event, position)
         payment_facts, bad_payments = self.door.payments(payments.events, now)
         usage_facts, bad_usage = self.door.usage(usage.events, now)
         link_facts, bad_links = self.door.links(links.events, now)
@@ -79,19 +80,17 @@ _E = TypeVar("_E", Payment, Usage, Link, Signal)
 class _Kind(Generic[_E]):
     """The events of one kind, and where they stood in the batch."""
 
-    events: list[_E]
-    positions: list[int]
+    events: list[_E] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, events: Sequence[Event], kind: type[_E]) -> _Kind[_E]:
-        found = [(event, i) for i, event in enumerate(events) if isinstance(event, kind)]
-        return cls([event for event, _ in found], [i for _, i in found])
+    def add(self, event: _E, position: int) -> None:
+        self.events.append(event)
+        self.positions.append(position)
 
     def tally(self, name: str, bad: Sequence[Rejection], status: Int8s) -> RecordedEvents:
         """What became of them; ``status`` has one element for each that the door let in, in order."""
         rejected = {rejection.row: rejection for rejection in reversed(bad)}
-        accepted = [i for i in range(len(self.events)) if i not in rejected]
-        conflicts = [accepted[i] for i in np.flatnonzero(status == CONFLICT)]
+        conflicts = accepted_rows(len(self.events), bad)[status == CONFLICT].tolist()
         rejections = [
             EventRejection(
                 self.events[i].event_id or "", rejected[i].reason, self.positions[i], f"{name}.{rejected[i].field}"
