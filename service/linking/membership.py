@@ -8,8 +8,8 @@ counts for prompts alone: whoever works for a campaign sends its prompts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 import numpy as np
@@ -21,7 +21,7 @@ from service.domain.time import DAY
 from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import PROMPT, by_family, families_of, stacked
-from service.linking.sightings import Bools, Number, Sightings, summed
+from service.linking.sightings import Bools, Sightings, summed
 
 JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
 KEY_CAP = 6.0  # nats that one key says at most
@@ -160,14 +160,15 @@ def _weighed(
     """The rows of ``fits``, some of the accounts after the others."""
     groups = len(keys.size)
     floor = least - CADENCE[1] - _ROUNDING
-    met = _met(seen, surprise, group, keys, None if floor <= 0 else np.zeros(seen.n, bool) if whole is None else whole)
+    needed = None if floor <= 0 else np.zeros(seen.n, bool) if whole is None else whole
+    met = _met(seen, surprise, group, keys, needed)
+    if needed is not None:  # who cannot reach it with all groups together cannot with one
+        able = met.total >= floor
+        for i, rows in enumerate(met.pieces):
+            met.pieces[i] = rows.take((rows.nats > 0) & able[rows.account] | needed[rows.account])
     prompts = _prompt_rates(seen, group, met)
-    near = np.ones(len(met.nats), bool)
-    if floor > 0:  # who cannot reach it with all groups together cannot with one
-        near = (met.nats > 0) & (summed(met.account, met.nats, seen.n) >= floor)[met.account]
-        near |= False if whole is None else whole[met.account]
-    for rows in _portions(met.account, near, seen.n):
-        yield _fitting(seen, prompts, met, rows, groups, floor, whole)
+    for rows in _portions(met.pieces, seen.n):
+        yield _fitting(seen, prompts, rows, groups, floor, whole)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -193,27 +194,24 @@ class _Fitting:
         return _raw(self.kinds)
 
 
-def _portions(account: Int32s, near: Bools, n: int) -> Iterator[Int64s]:
-    """The rows that are ``near``, ascending, of some of the ``n`` accounts after the others, TOGETHER at a time."""
-    until = np.cumsum(np.bincount(account[near], minlength=n))
+def _portions(pieces: Sequence[_Rows], n: int) -> Iterator[_Rows]:
+    """The rows in their order, of some of the ``n`` accounts after the others, about TOGETHER at a time."""
+    until = np.cumsum(sum((np.bincount(rows.account, minlength=n) for rows in pieces), np.zeros(n, np.int64)))
     first = 0
-    while first < n:
+    while first < max(n, 1):
         done = int(until[first - 1]) if first else 0
         last = max(first + 1, int(np.searchsorted(until, done + TOGETHER, "right")))
-        yield np.flatnonzero(near & (account >= first) & (account < last))
+        yield _Rows.joined([rows.take((rows.account >= first) & (rows.account < last)) for rows in pieces])
         first = last
-    if not n:
-        yield np.empty(0, np.int64)
 
 
 def _fitting(
-    seen: Sightings, prompts: _PromptRates, met: _Met, rows: Int64s, groups: int, floor: float, whole: Bools | None
+    seen: Sightings, prompts: _PromptRates, rows: _Rows, groups: int, floor: float, whole: Bools | None
 ) -> _Fitting:
     """How well the accounts of these rows fit; all rows of an account are there."""
-    code = met.account[rows].astype(np.int64) * groups + met.owner[rows]
+    code = rows.account.astype(np.int64) * groups + rows.owner
     order = np.argsort(code, kind="stable")
-    code, rows = code[order], rows[order]
-    nats, kind = met.nats[rows], met.kind[rows].astype(np.int64)
+    code, nats, kind = code[order], rows.nats[order], rows.kind[order].astype(np.int64)
     is_prompt = _is_prompt(seen, kind, nats)
     start = np.flatnonzero(np.concatenate([np.ones(min(1, len(code)), bool), code[1:] != code[:-1]]))
     pair = np.repeat(np.arange(len(start)), np.diff(np.append(start, len(code))))
@@ -236,13 +234,34 @@ def _fitting(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Met:
+class _Rows:
     """Accounts that showed a key of a group, one row per (account, key, group), in the order of ``seen``."""
 
     account: Int32s
     owner: Int32s  # the group
     nats: Float64s  # that the key says for it, clipped
     kind: Int16s
+
+    def take(self, rows: Bools) -> _Rows:
+        """Some of them."""
+        return _Rows(self.account[rows], self.owner[rows], self.nats[rows], self.kind[rows])
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Rows]) -> _Rows:
+        """All of several."""
+        every = [_NO_ROWS, *parts]
+        return cls(*(np.concatenate([getattr(part, each.name) for part in every]) for each in fields(cls)))
+
+
+_NO_ROWS = _Rows(_NONE32, _NONE32, np.empty(0), np.empty(0, np.int16))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Met:
+    """All rows, and what they come to together."""
+
+    pieces: list[_Rows]  # some after the others
+    total: Float64s  # (n,) nats of each account for all groups
     belonging: Bools  # (n,) accounts with a key of their own group
     inside: Int64s  # (groups,) prompts of the group that members sent ...
     outside: Int64s  # ... and that somebody else did
@@ -251,13 +270,14 @@ class _Met:
 def _met(seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, whole: Bools | None) -> _Met:
     """All of them; ``whole`` not None: without those that say nothing, but for accounts that are ``whole``.
 
-    Put together piece by piece, since a public prompt that many groups have meets each of its senders with each of
-    them: a hundred bytes each while they are weighed.
+    Weighed and left in pieces, since a public prompt that many groups have meets each of its senders with each of them:
+    a hundred bytes each meanwhile, and at fifty million exchanges a gigabyte that need not be there twice.
     """
     groups = len(keys.size)
     belonging = np.zeros(seen.n, bool)
     inside, outside = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
-    kept: list[tuple[Int32s, Int32s, Float64s, Int16s]] = [(_NONE32, _NONE32, np.empty(0), np.empty(0, np.int16))]
+    pieces: list[_Rows] = []
+    total = np.zeros(seen.n)
     for row, entry in _meetings(seen, keys):
         account, owner = seen.account[row], keys.group[entry]
         own = group[account] == owner
@@ -273,19 +293,11 @@ def _met(seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, wh
         inside += np.bincount(owner[is_prompt & own], minlength=groups)
         outside += np.bincount(owner[is_prompt & ~own], minlength=groups)
         some = slice(None) if whole is None else np.flatnonzero((nats > 0) | whole[account])
-        kept.append(
-            (account[some].astype(np.int32), owner[some].astype(np.int32), nats[some], kind[some].astype(np.int16))
+        total += np.bincount(account, weights=nats, minlength=seen.n)
+        pieces.append(
+            _Rows(account[some].astype(np.int32), owner[some].astype(np.int32), nats[some], kind[some].astype(np.int16))
         )
-    accounts, owners, said, kinds = (list(column) for column in zip(*kept, strict=True))
-    del kept
-    return _Met(_together(accounts), _together(owners), _together(said), _together(kinds), belonging, inside, outside)
-
-
-def _together(parts: list[NDArray[Number]]) -> NDArray[Number]:
-    """All of the parts, which are let go."""
-    out = np.concatenate(parts)
-    parts.clear()
-    return out
+    return _Met(pieces, total, belonging, inside, outside)
 
 
 def _is_prompt(seen: Sightings, kind: Int64s | Int16s, nats: Float64s) -> Bools:

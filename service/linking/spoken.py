@@ -90,6 +90,10 @@ class Spoken:
         del rows
         self._say(word, slot, count)
 
+    def forget_who(self) -> None:
+        """Lets go of what only more exchanges, or taking some out, would need: half of what is held."""
+        self._owner, self._last, self._once = _NOBODY, _NOBODY, np.empty(0, bool)
+
     def _take_in(self, said: Said) -> _Rows:
         """Notes who said which words, all of them known; rows of those that are not ``_once``."""
         spoken = np.flatnonzero(said.word)

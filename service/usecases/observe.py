@@ -184,7 +184,9 @@ class Observer:
         )
 
     def _drop(self, as_of: int) -> None:
-        """Takes out usage that is too old to be looked at now."""
+        """Takes out usage that is too old to be looked at now; a first look has taken in none."""
+        if self._once:
+            return
         habits = self._log.happened(self._until - HABITS, as_of - HABITS)
         self._habits.remove(_of_habits(habits))
         gone = self._log.drop(as_of - LOOKBACK)
@@ -192,6 +194,8 @@ class Observer:
 
     def _read_usage(self, as_of: int) -> None:
         """Takes in exchanges learned since."""
+        if self._once and as_of == self._until:
+            return
         said: list[Said] = []
         tables = self.facts.usage_rows(as_of, max(self._until, as_of - LOOKBACK), _COLUMNS)
         while (table := next(tables, None)) is not None:
@@ -207,7 +211,10 @@ class Observer:
         give_back()
         self._spoken.add(said, len(self._account))
         said.clear()
-        self._log.settle()
+        if self._once:
+            self._spoken.forget_who()
+        else:
+            self._log.settle()
         give_back()
 
     def _held(self, table: pa.Table) -> Held:

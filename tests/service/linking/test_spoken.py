@@ -122,6 +122,18 @@ def test_exchanges_taken_in_part_by_part_are_those_taken_in_together(
         np.testing.assert_array_equal(left, right)
 
 
+@settings(max_examples=50, deadline=None)
+@given(rows_of(near_words))
+def test_one_that_forgot_who_said_what_gives_the_same_rows_and_leaves_the_same_prompts(looks: list[list[Row]]) -> None:
+    spoken, forgetful = Spoken(), Spoken()
+    for each in (spoken, forgetful):
+        each.add([said(rows) for rows in looks], SLOTS)
+    forgetful.forget_who()
+    for one, other in zip(forgetful.rows(np.arange(SLOTS), SLOTS), spoken.rows(np.arange(SLOTS), SLOTS), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert forgetful.packed() == spoken.packed()
+
+
 def test_a_prompt_whose_least_word_is_forgotten_keeps_its_name_and_takes_in_more() -> None:
     spoken = Spoken()
     spoken.add([said([(0, 0b001, 1), (1, 0b011, 5), (2, 0b011, 5)])], SLOTS)
