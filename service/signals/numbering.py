@@ -45,6 +45,7 @@ class Plan:
     leading: re.Pattern[str] | None  # how the region's numbers begin; None: that does not tell
     all: Numbers | None
     special: tuple[tuple[int, Numbers], ...]  # kinds that are neither fixed nor mobile, the first that holds counts
+    any_special: re.Pattern[str]  # whatever one of those patterns takes: hardly a number, so they need not be tried
     fixed: Numbers | None
     mobile: Numbers | None
     alike: bool  # fixed and mobile numbers cannot be told apart
@@ -53,9 +54,10 @@ class Plan:
         """The ``PhoneNumberType`` of a number of the region; UNKNOWN where it cannot be one."""
         if self.all is None or not self.all.hold(national):
             return PhoneNumberType.UNKNOWN
-        for kind, numbers in self.special:
-            if numbers.hold(national):
-                return kind
+        if self.any_special.fullmatch(national) is not None:
+            for kind, numbers in self.special:
+                if numbers.hold(national):
+                    return kind
         mobile = self.mobile is not None and (not self.alike) and self.mobile.hold(national)
         if self.fixed is not None and self.fixed.hold(national):
             return PhoneNumberType.FIXED_LINE_OR_MOBILE if self.alike or mobile else PhoneNumberType.FIXED_LINE
@@ -114,12 +116,14 @@ def plan_of(code: int, region: str) -> Plan | None:
         (PhoneNumberType.UAN, about.uan),
         (PhoneNumberType.VOICEMAIL, about.voicemail),
     )
+    kinds = tuple((kind, numbers) for kind, said in special if (numbers := _numbers(said)) is not None)
     return Plan(
         region=region,
         prefix=re.compile(about.national_prefix_for_parsing) if about.national_prefix_for_parsing else None,
         leading=re.compile(about.leading_digits) if about.leading_digits is not None else None,
         all=_numbers(about.general_desc),
-        special=tuple((kind, numbers) for kind, said in special if (numbers := _numbers(said)) is not None),
+        special=kinds,
+        any_special=re.compile("|".join(f"(?:{numbers.pattern.pattern})" for _, numbers in kinds) or "(?!)"),
         fixed=_numbers(about.fixed_line),
         mobile=_numbers(about.mobile),
         alike=bool(about.same_mobile_and_fixed_line_pattern),
