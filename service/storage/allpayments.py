@@ -7,14 +7,12 @@ average, took as long to read as its ten link keys.
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from sqlalchemy import Connection
 
 from service.domain.facts import Int64s
 from service.storage import layouts
-from service.storage.gathered import Rows, packed_of
+from service.storage.gathered import Rows, packed_of, ranges
 from service.storage.memory import Memory
 from service.storage.sql import run
 from service.tiles.payments import PAYMENT_COLUMNS
@@ -22,8 +20,6 @@ from service.tiles.rows import Tiles, merge
 
 AT_ONCE = 2_000_000  # payments that are held, 232 bytes each
 PART = 50_000  # payments that the database puts together in one step
-
-_FIRST, _AFTER = -(2**63), 2**63  # events are 64-bit hashes
 
 
 class AllPayments:
@@ -53,12 +49,10 @@ class AllPayments:
         self._values = np.empty((count, len(PAYMENT_COLUMNS)), np.int64)
         account, learned = np.empty(count, np.int64), np.empty(count, np.int64)
         at = 0
-        parts = max(1, count // PART)
-        bounds = [_FIRST + (_AFTER - _FIRST) * part // parts for part in range(parts + 1)]
-        for first, after in pairwise(bounds):
+        for first, last in ranges(count // PART + 1):
             # the plus keeps SQLite from going by the accounts' index, which leads to a page for each payment
             where = "event BETWEEN :first AND :last AND +account BETWEEN :low AND :high"
-            rows = Rows("payments", where, {"first": first, "last": after - 1, "low": low, "high": high})
+            rows = Rows("payments", where, {"first": first, "last": last, "low": low, "high": high})
             (who, when), facts = packed_of(self._connection, rows, ("account", "learned_at"), "facts")
             if not len(who):
                 continue

@@ -9,7 +9,7 @@ threads work; PostgreSQL has COPY, whose binary rows of integers are an array as
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,12 @@ def texts_of(connection: Connection, rows: Rows, number: str, text: str) -> tupl
     listed = f"group_concat({number}), json_group_array({text})"
     numbers, texts = run(connection, f"SELECT {listed} {_gathered(rows)}", **rows.parameters)[0]
     return _parsed(numbers), orjson.loads(texts)
+
+
+def ranges(parts: int) -> Iterator[tuple[int, int]]:
+    """All 64-bit integers in so many ranges (first, last), of as many rows each where a column's values are hashes."""
+    for part in range(parts):
+        yield -(2**63) + 2**64 * part // parts, -(2**63) + 2**64 * (part + 1) // parts - 1
 
 
 def _from(rows: Rows) -> str:

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 from service.domain.facts import Int32s
 from service.storage.allpayments import AllPayments
 from service.storage.belonging import AllCampaigns
-from service.storage.gathered import Rows, integers_of, packed_of
+from service.storage.gathered import Rows, integers_of, packed_of, ranges
 from service.storage.keycounts import count_keys
 from service.storage.layouts import Packed
+from service.storage.listing import RANGE
 from service.storage.listing import accounts as known_accounts
 from service.storage.memory import Memory
 from service.storage.reading import payment_history, signal_rows, signed_up
@@ -26,6 +27,7 @@ from service.tiles.history import History, KeyCounts, KeyRows, OwnLinks, SignalR
 from service.tiles.rows import Tiles
 
 LINKS_IN_MEMORY = 10_000_000  # 52 bytes each; larger link tables are asked key by key
+LINKS_IN_A_STEP = 100_000  # that the database puts together
 HUB = 5_000  # accounts; rows of keys with more are kept between chunks, as most chunks want them
 HUB_ROWS = 20_000_000  # 24 bytes each
 MOST = 5  # where one account in so many is wanted, the whole link table is read or counted at once
@@ -187,14 +189,14 @@ class _Held:
     """The whole link table in memory, once by account and once by key."""
 
     def __init__(self, connection: Connection, count: int) -> None:
-        table = np.empty((4, count), np.int64)
+        self.account, self.key, self.learned = (np.empty(count, np.int64) for _ in range(3))
+        self.kind: Int32s = np.empty(count, np.int32)
         at = 0
-        sql = "SELECT account, kind, key, learned_at FROM links ORDER BY account, key"
-        for block in blocks(connection, sql):
-            table[:, at : at + len(block)] = np.array(block, np.int64).T
-            at += len(block)
-        self.account, self.key, self.learned = table[0], table[2], table[3]
-        self.kind: Int32s = table[1].astype(np.int32)
+        for low, high in ranges(count // LINKS_IN_A_STEP + 1):
+            account, kind, key, learned = _links_of(connection, RANGE, {"low": low, "high": high})
+            here = slice(at, at + len(account))
+            self.account[here], self.kind[here], self.key[here], self.learned[here] = account, kind, key, learned
+            at += len(account)
         # each key's rows in the order in which the fold asks for them: a hub's would be sorted by every chunk else
         by = np.lexsort((self.learned, self.key))
         self.by_key = KeyRows(self.key[by], self.account[by], self.learned[by])
@@ -230,11 +232,14 @@ def _ranges(ascending: Int64s, values: Int64s) -> Int64s:
     return places
 
 
+def _links_of(connection: Connection, where: str, parameters: dict[str, Any]) -> list[Int64s]:
+    """Accounts' keys in the order of an index, which is the one that the fold would else bring them into."""
+    rows = Rows("links", where, parameters, "account, kind, learned_at DESC, key", index="links_by_kind")
+    return integers_of(connection, rows, ("account", "kind", "key", "learned_at"))
+
+
 def _own(connection: Connection, chunk: _Chunk) -> OwnLinks:
-    # in the order of an index, and in the one that the fold would else bring them into
-    order = "account, kind, learned_at DESC, key"
-    rows = Rows("links", chunk.where, chunk.parameters, order, index="links_by_kind")
-    account, kind, key, learned = integers_of(connection, rows, ("account", "kind", "key", "learned_at"))
+    account, kind, key, learned = _links_of(connection, chunk.where, chunk.parameters)
     mine = chunk.has(account)
     if not mine.all():
         account, kind, key, learned = account[mine], kind[mine], key[mine], learned[mine]

@@ -107,12 +107,20 @@ class FoldedWhenAsked:
 def search(values: Int64s, low: Int64s, high: Int64s, target: Int64s) -> Int64s:
     """For each probe the first index in [low, high) whose value is greater than its target, else high.
 
-    ``values`` ascends within each [low, high). Vectorised bisection; a probe takes part for as many rounds as its own
-    range has bits, so that the few on a key that thousands share do not cost all others as many.
+    ``values`` ascends within each [low, high). Both ends are looked at first, between which two in three targets of a
+    window are not. Then vectorised bisection; a probe takes part for as many rounds as its own range has bits, so that
+    the few on a key that thousands share do not cost all others as many.
     """
     out = low.copy()
     open_ = np.flatnonzero(low < high)
     low, high, target = low[open_], high[open_], target[open_]
+    beyond = values[high - 1] <= target
+    out[open_[beyond]] = high[beyond]
+    within = ~beyond & (values[low] <= target)
+    open_, low, high, target = open_[within], low[within] + 1, high[within] - 1, target[within]
+    settled = low >= high
+    out[open_[settled]] = low[settled]
+    open_, low, high, target = open_[~settled], low[~settled], high[~settled], target[~settled]
     while len(open_):
         middle = (low + high) >> 1
         right = values[middle] <= target

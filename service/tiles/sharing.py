@@ -140,15 +140,17 @@ def _others(history: History, pairs: KnownKeys, at: Int64s) -> Int64s:
         return np.maximum(rows.of(pairs.key) - (pairs.learned[:, None] > at[:, None] - _WIDTHS), 0)
     key, learned = _by_key(rows)
     low, high = _bounds(key, history.own, pairs)
-    out = np.zeros((len(pairs.key), len(WINDOWS)), np.int64)
     several = np.flatnonzero(high - low > 1)  # most keys are one account's alone
     low, high, at, own = low[several], high[several], at[several], pairs.learned[several]
     stop = search(learned, low, high, at)
     low = np.maximum(low, stop - (SHARING_CAP + 2))
+    found = np.empty((len(several), len(WINDOWS)), np.int64)
     for i, width in reversed(list(enumerate(WINDOWS.values()))):  # a window begins no earlier than the next longer one
         start = at - width
         low = search(learned, low, stop, start)
-        out[several, i] = stop - low - (own > start)
+        found[:, i] = stop - low - (own > start)
+    out = np.zeros((len(pairs.key), len(WINDOWS)), np.int64)
+    out[several] = found
     return out
 
 
