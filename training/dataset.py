@@ -216,7 +216,8 @@ def build(
     told = ~of_customers
     told[of_customers] = _varies(out[:, of_customers])
     if not told.all():
-        out, features = out[:, told], tuple(one for one, keep in zip(features, told, strict=True) if keep)
+        out = np.take(out, np.flatnonzero(told), axis=1)  # twice as fast as the same by the mask
+        features = tuple(one for one, keep in zip(features, told, strict=True) if keep)
     overturned = np.array([n in known and known[n].overturned for n in accounts.account.tolist()], np.bool_)
     return Dataset(as_of, features, accounts, row, age, out, ruled, overturned, odd)
 
