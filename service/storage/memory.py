@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from service.storage.layouts import Fields
 from service.storage.layouts import known as known_layouts
+from service.storage.sights import Sights
 from service.storage.sql import Runs
 
 
@@ -17,6 +18,7 @@ class Memory:
     names: frozenset[tuple[str, str]] = frozenset()  # (space, name) that are surely in ``names``
     layouts_declared: bool = False
     layouts: dict[int, Fields] = field(default_factory=dict)
+    sights: Sights = field(default_factory=Sights)
 
     def layouts_for(self, connection: Runs, used: set[int]) -> dict[int, Fields]:
         """Layouts by number, at least those ``used`` ones."""

@@ -20,6 +20,7 @@ from service.domain.campaigns import (
     ReviewReceipt,
     ReviewRecord,
 )
+from service.domain.codes import hash64
 from service.domain.detection import CampaignRows, DetectionOutcome, FoundCampaign, Standing
 from service.domain.facts import Float32s, Int32s
 from service.domain.raw import Label
@@ -571,7 +572,9 @@ class Store:
         The id stays as a tombstone: whatever comes for it later is a CONFLICT. Once more erases nothing more. Raises
         UnknownAccount where nothing of it was ever known.
         """
-        return erasure.erase(self.engine, self.segments, account_id, reason, at)
+        record = erasure.erase(self.engine, self.segments, account_id, reason, at)
+        self._memory.sights.forget(hash64(account_id))
+        return record
 
     def flush_usage_log(self) -> int:
         """Moves raw live exchanges from the database into a segment; returns how many."""

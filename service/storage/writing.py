@@ -200,12 +200,16 @@ def _insert(connection: Connection, parts: Sequence[_Part], in_: Sequence[bool],
             seen_at.append(stamps)
             said |= factrows.names_said(facts)
     fresh_names, fresh_kinds = said - memory.names, set[int]()
+    together, learned_at = LinkFacts.empty(), np.empty(0, np.int64)
     factrows.insert_names(connection, fresh_names)
     if shown:
-        together = LinkFacts.concat(shown)
-        fresh_kinds = factrows.insert_links(connection, together, np.concatenate(seen_at), set(memory.kinds))
+        together, learned_at = factrows.first_sights(LinkFacts.concat(shown), np.concatenate(seen_at))
+        unknown = ~memory.sights.known(together.account, together.key, learned_at)
+        together, learned_at = together.take(unknown), learned_at[unknown]
+        fresh_kinds = factrows.insert_links(connection, together, learned_at, set(memory.kinds))
 
     def remember() -> None:
+        memory.sights.remember(together.account, together.key, learned_at)
         memory.layouts_declared = memory.layouts_declared or bool(parts)
         memory.kinds |= fresh_kinds
         memory.names |= fresh_names
