@@ -7,6 +7,8 @@ import re
 from service.domain.parsed import ParsedMail
 
 _RUNS = re.compile(r"\d|[^\W\d_]+|.")
+_ASCII_LETTERS = re.compile(r"[A-Za-z]+")
+_ASCII_DIGITS = str.maketrans("123456789", "000000000", "\n")
 
 # Domains whose mailboxes are one and the same, each with the name that stands for all of them.
 _SAME_MAILBOX = {
@@ -56,8 +58,19 @@ def mail_shape(mail: ParsedMail) -> str | None:
     companies that give all of their staff ``name.surname``.
     """
     local = mail.local.partition("+")[0] or mail.local
-    shape = "".join("0" if run.isdigit() else "a" if run.isalpha() else run for run in _RUNS.findall(local))
-    return f"{shape}@{_SAME_MAILBOX.get(mail.domain, mail.domain)}"
+    return f"{shape_of(local)}@{_SAME_MAILBOX.get(mail.domain, mail.domain)}"
+
+
+def shape_of(local: str) -> str:
+    """Each run of letters as ``a``, each digit as ``0``, and the rest as it is, but for line feeds."""
+    if local.isascii():  # nearly all are, and take a third of the time so
+        return _ASCII_LETTERS.sub("a", local).translate(_ASCII_DIGITS)
+    return shape_by_runs(local)
+
+
+def shape_by_runs(local: str) -> str:
+    """The same of any text; what counts as a letter or a digit is Unicode's."""
+    return "".join("0" if run.isdigit() else "a" if run.isalpha() else run for run in _RUNS.findall(local))
 
 
 KEYS = (mailbox, mail_domain, mail_shape)

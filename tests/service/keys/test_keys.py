@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.domain.codes import code32
 from service.domain.parsed import ParsedAddress, ParsedMail, ParsedName, ParsedPhone
 from service.keys.address import ip, ip_net
 from service.keys.kinds import KIND_BY_CODE, KINDS
-from service.keys.mail import mail_domain, mail_shape, mailbox
+from service.keys.mail import mail_domain, mail_shape, mailbox, shape_by_runs, shape_of
 from service.keys.own import custom, custom_code, custom_kind
 from service.keys.payment import card, card_bin
 from service.keys.person import device, full_name, phone
@@ -58,6 +60,11 @@ def test_the_domain_of_a_free_provider_is_a_key_too() -> None:
 )
 def test_names_made_by_one_pattern_share_a_shape(local: str, shape: str) -> None:
     assert mail_shape(_mail(f"{local}@corp.example")) == f"{shape}@corp.example"
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+def test_the_short_way_to_a_shape_ends_where_the_long_one_does(local: str) -> None:
+    assert shape_of(local) == shape_by_runs(local)
 
 
 def test_an_ipv6_subscriber_is_a_slash_64_and_an_ipv4_subscriber_one_address() -> None:
