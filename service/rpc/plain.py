@@ -15,6 +15,9 @@ from typing import Any
 from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2
 from google.protobuf.message import Message
 
+from service.domain.raw import Usage
+from service.rpc.convert.words import USAGE_STATUS_OF
+
 _NAME = 200  # characters of an id or a name
 _TOKENS = 1_000_000_000
 _LAST_SECOND = 253_402_300_799  # of the year 9999
@@ -31,22 +34,44 @@ def _plain_address(text: str) -> bool:
     return not text or _PLAIN_ADDRESS.fullmatch(text) is not None
 
 
-def _exchange(event: signals_pb2.RecordSignalsRequest) -> bool:
+def exchange(event: signals_pb2.RecordSignalsRequest) -> Usage | None:
+    """The exchange, where the message surely keeps every rule: each of its fields is read once. None: it may, too."""
     if event.WhichOneof("fact") != "usage" or not event.HasField("happened_at"):
-        return False
-    usage, at = event.usage, event.happened_at
-    return (
-        0 < len(event.event_id) <= _NAME
-        and 0 < len(event.account_id) <= _NAME
-        and 0 <= at.seconds < _LAST_SECOND
-        and 0 <= at.nanos < 1_000_000_000
-        and _plain_address(usage.ip)
-        and len(usage.client) <= _NAME
-        and len(usage.model) <= _NAME
-        and 0 <= usage.input_tokens <= _TOKENS
-        and 0 <= usage.output_tokens <= _TOKENS
-        and 0 <= usage.status <= _STATUSES
+        return None
+    event_id, account_id, at, usage = event.event_id, event.account_id, event.happened_at, event.usage
+    seconds, nanos, ip, client, model = at.seconds, at.nanos, usage.ip, usage.client, usage.model
+    input_tokens, output_tokens, status = usage.input_tokens, usage.output_tokens, usage.status
+    if not (
+        0 < len(event_id) <= _NAME
+        and 0 < len(account_id) <= _NAME
+        and 0 <= seconds < _LAST_SECOND
+        and 0 <= nanos < 1_000_000_000
+        and _plain_address(ip)
+        and len(client) <= _NAME
+        and len(model) <= _NAME
+        and 0 <= input_tokens <= _TOKENS
+        and 0 <= output_tokens <= _TOKENS
+        and 0 <= status <= _STATUSES
+    ):
+        return None
+    prefix_hash, simhash = usage.prompt_prefix_hash, usage.prompt_simhash
+    return Usage(
+        event_id,
+        account_id,
+        seconds * 1_000_000 + nanos // 1_000,
+        ip or None,
+        client or None,
+        model or None,
+        input_tokens if input_tokens or usage.HasField("input_tokens") else None,  # what is not 0 was said
+        output_tokens if output_tokens or usage.HasField("output_tokens") else None,
+        USAGE_STATUS_OF.get(status),
+        prefix_hash if prefix_hash or usage.HasField("prompt_prefix_hash") else None,
+        simhash if simhash or usage.HasField("prompt_simhash") else None,
     )
+
+
+def _exchange(event: signals_pb2.RecordSignalsRequest) -> bool:
+    return exchange(event) is not None
 
 
 def _signup(signup: facts_pb2.Signup) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import replace
 import grpc
 from gatehouse.risk.v1 import signals_pb2 as pb
 from gatehouse.risk.v1 import signals_pb2_grpc
+from google.protobuf.message import DecodeError
 
 from service.domain.errors import InvalidInput
 from service.domain.requests import Event, EventRejection, RecordedEvents
@@ -17,6 +18,7 @@ from service.rpc.calls import Caller
 from service.rpc.convert.facts import erasure_to_wire, event_from_wire, rejection_to_wire
 from service.rpc.decoding import MessageStream, RefusedMessage, decode
 from service.rpc.intake import chunks
+from service.rpc.plain import exchange
 from service.rpc.ports import UseCases
 
 CHUNK_EVENTS = 4_000  # the more, the more of an account's exchanges share the rows that they are written to
@@ -80,6 +82,9 @@ class SignalServicer(signals_pb2_grpc.SignalServiceServicer):
 
 def _read(data: bytes, position: int) -> Event | EventRejection:
     """The event, or why it cannot be used."""
+    plain = _plain(data)
+    if plain is not None:
+        return plain
     identifier = ""
     try:
         item = decode(data, pb.RecordSignalsRequest)
@@ -91,6 +96,16 @@ def _read(data: bytes, position: int) -> Event | EventRejection:
         first, *others = error.violations
         reason = "; ".join([first.description, *(f"{other.field}: {other.description}" for other in others)])
         return EventRejection(identifier, reason, position, first.field)
+
+
+def _plain(data: bytes) -> Event | None:
+    """The exchange that it mostly is, told at a glance."""
+    item = pb.RecordSignalsRequest()
+    try:
+        item.ParseFromString(data)
+    except DecodeError:
+        return None
+    return exchange(item)
 
 
 def _add(told: pb.RecordSignalsResponse, done: RecordedEvents) -> None:

@@ -7,6 +7,7 @@ none: files cannot tell them apart. Columns that a table lacks are columns of nu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from operator import attrgetter
@@ -168,6 +169,9 @@ class Records:
     def integers(self, name: str) -> Numbers:
         """See ``Batch``."""
         values = list(map(attrgetter(name), self._records))
+        if None not in values:
+            with suppress(OverflowError):  # unsigned hashes may be beyond
+                return Numbers(np.array(values, np.int64), np.ones(len(values), bool))
         wrapped = [0 if value is None else _signed(int(value)) for value in values]
         return Numbers(np.array(wrapped, np.int64), np.array([value is not None for value in values], bool))
 

@@ -10,7 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.rpc.plain import surely_valid
+from service.rpc.convert.facts import event_from_wire
+from service.rpc.plain import exchange, surely_valid
 
 VALIDATOR = protovalidate.Validator()
 NAMES = st.sampled_from(["", "a", "ü" * 200, "x" * 200, "x" * 201, "\0", "e" + "\N{GRINNING FACE}" * 199])
@@ -154,6 +155,7 @@ def test_an_ordinary_request_for_a_score_passes_at_a_glance(kind: type[Message])
 def test_what_passes_at_a_glance_passes_the_validator(event: signals_pb2.RecordSignalsRequest) -> None:
     if surely_valid(event):
         assert found(event) == []
+        assert exchange(event) == event_from_wire(event)
 
 
 @given(exchanges())
@@ -165,6 +167,7 @@ def test_one_field_at_a_time(usage: facts_pb2.Usage) -> None:
         event = signals_pb2.RecordSignalsRequest(event_id="e", account_id="a", happened_at=at, usage=alone)
         if surely_valid(event):
             assert found(event) == [], (descriptor.name, value)
+            assert exchange(event) == event_from_wire(event)
 
 
 @pytest.mark.parametrize("octet", range(256))
