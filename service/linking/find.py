@@ -10,6 +10,7 @@ from service.domain.facts import Float64s, Int64s
 from service.linking.accounts import Accounts
 from service.linking.communities import communities, compact
 from service.linking.families import FAMILIES, PROMPT, families_of
+from service.linking.given_back import give_back
 from service.linking.judge import Judge
 from service.linking.membership import SMALLEST, assign, rejoin
 from service.linking.pair_model import PairModel
@@ -82,6 +83,7 @@ def _tied(
     strong = strength >= tied_at
     tied = Ties(some.left[strong], some.right[strong], some.families[strong])
     del some
+    give_back()
     return tied, communities(seen.n, tied.left, tied.right, strength[strong] - tied_at + 1.0, seed)
 
 

@@ -21,6 +21,7 @@ from service.domain.time import DAY
 from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import PROMPT, by_family, families_of, stacked
+from service.linking.given_back import give_back
 from service.linking.sightings import Bools, Sightings, summed
 
 JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
@@ -144,14 +145,16 @@ def sums(
 ) -> Sums:
     """The sums of what ``fits`` gives."""
     keys = group_keys(seen, surprise, group)
-    found = [
-        (each.account, each.group, each.nats, each.raw) for each in _weighed(seen, surprise, group, keys, least, whole)
-    ]
+    found = [*map(_summed, _weighed(seen, surprise, group, keys, least, whole))]
     who, of = (np.concatenate([each[i] for each in found]) for i in (0, 1))
     nats, raw = (np.concatenate([each[i] for each in found]) for i in (2, 3))
     if accounts is not None:
         nats += cadence(accounts, group, who, of, keys.size)
     return Sums(who, of, nats, raw, keys.size)
+
+
+def _summed(some: _Fitting) -> tuple[Int64s, Int64s, Float64s, Float64s]:
+    return some.account, some.group, some.nats, some.raw
 
 
 def _weighed(
@@ -169,6 +172,8 @@ def _weighed(
     prompts = _prompt_rates(seen, group, met)
     for rows in _portions(met.pieces, seen.n):
         yield _fitting(seen, prompts, rows, groups, floor, whole)
+    del met
+    give_back()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
