@@ -166,8 +166,8 @@ def measured(ours: Server, bare: Server, options: argparse.Namespace) -> Measure
         echo_stream=lambda: timed("echo_stream", bare),
     )
     cost = {name: statistics.median(each) * 1e6 for name, each in spent.items()}
-    peaks: dict[int, float] = {}
-    for many in (10_000, 100_000) if options.full else (2_000, 20_000):
+    peaks: dict[int, float] = {}  # by accounts, in either so many that a stream's batches have grown to their largest
+    for many in (10_000, 100_000) if options.full else (4_000, 40_000):
         peaks[many] = peak_mib(ours.pid, ours.grpc, messages.take(many))
         progress(f"{many:,} accounts: peak {peaks[many]:.0f} MiB")
     (few, low), (lots, high) = peaks.items()
@@ -226,7 +226,7 @@ def main() -> int:
     parser.add_argument("--accounts", type=int, default=20_000, help="accounts known beforehand")
     parser.add_argument("--stream", type=int, default=4_000, help="accounts in each measured stream")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--full", action="store_true", help="100,000 accounts for memory instead of 20,000")
+    parser.add_argument("--full", action="store_true", help="100,000 accounts for memory instead of 40,000")
     parser.add_argument("--out", type=Path, help="also write the figures as JSON")
     options = parser.parse_args()
     if options.echo:
