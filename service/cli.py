@@ -9,8 +9,8 @@ from types import TracebackType
 
 import click
 
-from service.commands.loading import loading
 from service.domain.errors import GatehouseError, InvalidInput, UsageError
+from service.loading import loading
 
 COMMANDS_GROUP = "gatehouse.commands"
 

@@ -13,8 +13,8 @@ import click
 
 from service.commands.allocation import keep_memory
 from service.commands.context import Advance, Run, command_options, now
-from service.commands.loading import loading
 from service.domain.errors import UsageError
+from service.loading import loading
 from service.usecases.import_directory import Counts, ImportReport, import_directory, import_labels
 
 SHOWN_BAD_ROWS = 20

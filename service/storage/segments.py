@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
-from typing import IO, TYPE_CHECKING
+from typing import IO, Any
 
 import fsspec
 import numpy as np
@@ -33,9 +33,6 @@ from service.domain.facts import Repeated, UsageFacts
 from service.domain.time import DAY
 from service.storage.sql import Int64s, Values, insert, run
 from service.storage.tables import segments, usage_events, usage_log
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 _NUMBERS = ("event", "account", "happened", "learned", "ip", "ip_net", "client", "model")
 _MORE = ("input_tokens", "output_tokens", "template", "simhash", "content")
@@ -102,7 +99,7 @@ class _Hashing(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: Buffer) -> int:
+    def write(self, data: Any) -> int:  # whatever holds bytes; collections.abc.Buffer begins with Python 3.12
         self.sha256.update(data)
         return self._file.write(data)
 

@@ -86,19 +86,21 @@ class Rescore:
         as_of: int,
         changed_since: int | None = None,
         each: Rescored | None = None,
+        named: bool = False,
         progress: Callable[[int, int], None] | None = None,
     ) -> RescoreReport:
         """Scores every account that had signed up by ``as_of`` (only those with facts learned after ``changed_since``).
 
         Two batches at a time; they are recorded in the order of their accounts, each whole or not at all. Run again,
-        the job records nothing twice.
+        the job records nothing twice. ``each`` sees every batch. Blocks name their accounts where somebody looks at
+        them or they are ``named``; else they have numbers alone, which is all that is kept.
         """
         serving = self.models.current()
         total = self.jobs.count_accounts(changed_since=changed_since)
         most = changed_since is None or total * MOST >= self.jobs.count_accounts()
         looking = self.shadow is not None and self.shadow.looking()
         in_blocks = most and not looking  # a row each, where a challenger's answers are kept beside them
-        named = each is not None or not in_blocks
+        named = named or each is not None or not in_blocks
 
         def work(history: History) -> _Batch:
             ids = self.jobs.account_ids(history.account) if named else None

@@ -120,7 +120,7 @@ class Replay:
         if not everyone:
             asked = np.intersect1d(asked, store.accounts_changed_between(before + 1, at))
         jobs = _Jobs(self._facts, asked, Outcomes(self.ledger, part))
-        report = Rescore(jobs, self.app.models)(as_of=at)
+        report = Rescore(jobs, self.app.models)(as_of=at, named=True)
         part.rows.sort(key=lambda row: row.account_id)
         return report.scored
 
