@@ -82,6 +82,7 @@ class Answering(grpc.ServerInterceptor):
         self._later = later
         self._elsewhere = elsewhere or {}
         self._sender = Sender(pools.aside)
+        self._refusals: dict[str, Refusals] = {}  # by method, once it was called
         self._full = {
             pool: Refusals(pool, pools.aside, telemetry, streaming=pool is pools.streams)
             for pool in (pools.calls, pools.streams)
@@ -93,21 +94,28 @@ class Answering(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         """Chooses the threads and wraps the method; None where there is no such method."""
+        refusals = self._refusals.get(handler_call_details.method)
+        if refusals is not None and refusals.pool.full():  # first of all: of these there may be most
+            return refusals.handler(handler_call_details.method)
         handler = continuation(handler_call_details)
         if handler is None:
             return None
         message_type = self._requests.get(handler_call_details.method)
-        if message_type is None:
-            return self._foreign(handler)
+        return (
+            self._foreign(handler) if message_type is None else self._ours(handler, handler_call_details, message_type)
+        )
+
+    def _ours(self, handler: _Handler, details: grpc.HandlerCallDetails, message_type: type[Message]) -> _Handler:
         pool = self._pools.streams if handler.request_streaming else self._pools.calls
+        refusals = self._refusals.setdefault(details.method, self._full[pool])
         if pool.full():
-            return self._full[pool].handler(handler_call_details.method)
-        call = Call(handler_call_details, message_type, self._telemetry)
-        elsewhere = self._elsewhere.get(handler_call_details.method)
+            return refusals.handler(details.method)
+        call = Call(details, message_type, self._telemetry)
+        elsewhere = self._elsewhere.get(details.method)
         if elsewhere is not None:
             begin = call.later(call.handed_over(elsewhere), pool, self._deadlines, self._sender)
             return grpc.unary_stream_rpc_method_handler(begin)
-        if handler_call_details.method in self._later:
+        if details.method in self._later:
             begin = call.later(call.read_by(_behaviour(handler)), pool, self._deadlines, self._sender)
             return grpc.unary_stream_rpc_method_handler(begin, None, handler.response_serializer)
         return _like(handler, call.wrap(handler, _behaviour(handler)), pool, raw=True)

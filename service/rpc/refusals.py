@@ -41,7 +41,7 @@ class Refusals:
         """``aside``: threads that tell callers; ``streaming``: whether the pool's calls have streams of requests."""
         text = f"{pool.limit} calls of this kind are under way already; try again later"
         self._failure = Failure(status_of(Overloaded(text)))
-        self._limit = pool.limit
+        self.pool = pool
         self._telemetry = telemetry
         self._unsaid = 0
         self._said_at = float("-inf")
@@ -58,7 +58,7 @@ class Refusals:
             if calls:
                 self._unsaid, self._said_at = 0, now
         if calls:
-            log.warning("calls_refused", calls=calls, limit=self._limit, why="as many as may be are under way")
+            log.warning("calls_refused", calls=calls, limit=self.pool.limit, why="as many as may be are under way")
         return self._handler
 
     def _made(self, aside: ThreadPoolExecutor, *, streaming: bool) -> Handler:
