@@ -39,8 +39,8 @@ COLLECT_AFTER = (20_000, 20, 50)
 # How much less a scorer presses for a core than the process that it scores for (``nice``). Where all cores are wanted,
 # that one has little to do at a time, and callers wait for it to be refused. At three times the capacity of two cores
 # that the callers share, with as many answers in all cases, half of the refusals were told within 122 to 177 ms and 99
-# in a hundred within 367 to 635 with 0, within 14 to 58 and 104 to 285 with 3, within 11 and 132 to 158 with 5; 8 brought
-# no more.
+# in a hundred within 367 to 635 with 0, within 14 to 58 and 104 to 285 with 3, within 11 and 132 to 158 with 5; with 8
+# it was no better.
 STEP_BACK = 5
 
 OUTLAST_S = 5.0  # that a scorer waits longer for those that ask than they wait for their callers
