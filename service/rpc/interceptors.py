@@ -22,7 +22,7 @@ from service.rpc.calls import Caller
 from service.rpc.decoding import MessageStream, decode
 from service.rpc.later import Deadlines, Later, Send, Sender, late
 from service.rpc.pools import CountingPool, Pools
-from service.rpc.refusals import Refusals
+from service.rpc.refusals import CountsRefusals, Refusals
 from service.rpc.request_ids import REQUEST_ID, request_id
 
 CANCELLED = grpc.StatusCode.CANCELLED.name
@@ -34,7 +34,7 @@ _Behaviour = Callable[[Any, grpc.ServicerContext], Any]
 _Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stubs only
 
 
-class Telemetry(Protocol):
+class Telemetry(CountsRefusals, Protocol):
     """What the calls are counted with."""
 
     def rpc_started(self, method: str) -> None:
@@ -43,10 +43,6 @@ class Telemetry(Protocol):
 
     def rpc_finished(self, method: str, code: str, seconds: float) -> None:
         """It ended with a status code such as ``OK`` or ``NOT_FOUND``, so long after it began."""
-        ...
-
-    def rpc_refused(self, method: str, code: str) -> None:
-        """A call of ``method`` was refused before it began."""
         ...
 
 

@@ -23,7 +23,7 @@ SAY_EVERY_S = 1.0
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"  # generic in its stubs only
 
 
-class Telemetry(Protocol):
+class CountsRefusals(Protocol):
     """What refusals are counted with."""
 
     def rpc_refused(self, method: str, code: str) -> None:
@@ -37,7 +37,9 @@ class Refusals:
     told, nobody hears anything later.
     """
 
-    def __init__(self, pool: CountingPool, aside: ThreadPoolExecutor, telemetry: Telemetry, *, streaming: bool) -> None:
+    def __init__(
+        self, pool: CountingPool, aside: ThreadPoolExecutor, telemetry: CountsRefusals, *, streaming: bool
+    ) -> None:
         """``aside``: threads that tell callers; ``streaming``: whether the pool's calls have streams of requests."""
         text = f"{pool.limit} calls of this kind are under way already; try again later"
         self._failure = Failure(status_of(Overloaded(text)))
