@@ -24,6 +24,7 @@ from service.rpc.later import Deadlines, Later, Send, Sender, late
 from service.rpc.pools import CountingPool, Pools
 from service.rpc.refusals import CountsRefusals, Refusals
 from service.rpc.request_ids import REQUEST_ID, request_id
+from service.rpc.taking import TakingIn
 
 CANCELLED = grpc.StatusCode.CANCELLED.name
 
@@ -78,6 +79,7 @@ class Answering(grpc.ServerInterceptor):
         self._later = later
         self._elsewhere = elsewhere or {}
         self._sender = Sender(pools.aside)
+        self._taking = TakingIn(pools.calls)
         self._refusals: dict[str, Refusals] = {}  # by method, once it was called
         self._full = {
             pool: Refusals(pool, pools.aside, telemetry, streaming=pool is pools.streams)
@@ -109,10 +111,10 @@ class Answering(grpc.ServerInterceptor):
         call = Call(details, message_type, self._telemetry)
         elsewhere = self._elsewhere.get(details.method)
         if elsewhere is not None:
-            begin = call.later(call.handed_over(elsewhere), pool, self._deadlines, self._sender)
+            begin = call.later(call.handed_over(elsewhere), pool, self._taking, self._deadlines, self._sender)
             return grpc.unary_stream_rpc_method_handler(begin)
         if details.method in self._later:
-            begin = call.later(call.read_by(_behaviour(handler)), pool, self._deadlines, self._sender)
+            begin = call.later(call.read_by(_behaviour(handler)), pool, self._taking, self._deadlines, self._sender)
             return grpc.unary_stream_rpc_method_handler(begin, None, handler.response_serializer)
         return _like(handler, call.wrap(handler, _behaviour(handler)), pool, raw=True)
 
@@ -141,7 +143,7 @@ class Call:
         return lambda data, context: self._answer_one(lambda: behaviour(read(data, context), context), context)
 
     def later(
-        self, behaviour: _Behaviour, pool: CountingPool, deadlines: Deadlines, sender: Sender
+        self, behaviour: _Behaviour, pool: CountingPool, taking: TakingIn, deadlines: Deadlines, sender: Sender
     ) -> Callable[[bytes, grpc.ServicerContext, Send], None]:
         """The behaviour over bytes, which returns ``Later``, as grpc calls what must not hold a thread."""
 
@@ -151,7 +153,7 @@ class Call:
             open_call.wait_for(outcome, deadlines)
 
         begin.experimental_non_blocking = True  # type: ignore[attr-defined]
-        begin.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        begin.experimental_thread_pool = taking  # type: ignore[attr-defined]
         return begin
 
     def read_by(self, behaviour: _Behaviour) -> _Behaviour:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from threading import Lock, local
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from service.rpc.intake import AHEAD
 
@@ -36,17 +36,26 @@ class CountingPool(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[_Args, _Result], /, *args: _Args.args, **kwargs: _Args.kwargs) -> Future[_Result]:
         """As its base does, counting; what was ``kept`` counts, and its future is not done, until it is let go."""
-        done: Future[_Result] = Future()
-        self._add(1)
-        super().submit(self._run, done, partial(fn, *args, **kwargs))
+        done: Future[_Result] = self.count()
+        self.thread(done, partial(fn, *args, **kwargs))
         return done
 
     def keep(self) -> Callable[[], None]:
-        """Called on a thread of the pool: what it runs goes on counting after it has returned, until this is called."""
+        """Called by what is run here: it goes on counting after it has returned, until this is called."""
         self._running.kept = True
         return partial(self._done, self._running.done, None)
 
-    def _run(self, done: Future[_Result], work: Callable[[], _Result]) -> None:
+    def count(self) -> Future[Any]:
+        """Work that is going to be run, and counts from now on; the future is done when it does not any more."""
+        self._add(1)
+        return Future()
+
+    def thread(self, done: Future[_Result], work: Callable[[], _Result]) -> None:
+        """Runs what ``count`` gave ``done`` for, on a thread of the pool."""
+        super().submit(self.run, done, work)
+
+    def run(self, done: Future[_Result], work: Callable[[], _Result]) -> None:
+        """Runs what ``count`` gave ``done`` for, here and now. Raises nothing: whoever has the future learns it."""
         self._running.done, self._running.kept = done, False
         try:
             result = work()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 from structlog.testing import capture_logs
 
@@ -19,7 +17,7 @@ def test_a_thousand_refusals_in_a_moment_are_one_line_and_the_next_line_counts_t
 ) -> None:
     moment = 100.0
     monkeypatch.setattr(refusals.time, "monotonic", lambda: moment)
-    of_calls = Refusals(CountingPool("call", 1, 7), ThreadPoolExecutor(1), telemetry, streaming=False)
+    of_calls = Refusals(CountingPool("call", 1, 7), CountingPool("aside", 1, 7), telemetry, streaming=False)
     with capture_logs() as lines:
         handlers = {id(of_calls.handler("/a/b")) for _ in range(1_000)}
         moment += 1.0

@@ -19,7 +19,6 @@ from gatehouse.risk.v1 import (
     models_pb2,
     models_pb2_grpc,
     scoring_pb2,
-    scoring_pb2_grpc,
     signals_pb2,
 )
 from google.protobuf.message import Message
@@ -280,9 +279,10 @@ def test_calls_that_could_not_even_be_refused_in_time_are_turned_away_before_the
 def test_a_call_whose_deadline_passes_before_a_thread_is_free_is_not_begun(
     memory: Memory, telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    memory.hold = hold = threading.Event()
+    hold, asked = threading.Event(), list[str]()
 
     def get_model(version: str) -> ModelRecord:
+        asked.append(version)
         memory.waits.release()
         hold.wait(60)
         raise UnknownModel(version)
@@ -296,14 +296,14 @@ def test_a_call_whose_deadline_passes_before_a_thread_is_free_is_not_begun(
             held = models.GetModel.future(models_pb2.GetModelRequest(model_version="m"))
             assert memory.waits.acquire(timeout=30)
             with pytest.raises(grpc.RpcError) as caught:
-                scoring_pb2_grpc.ScoringServiceStub(channel).ScoreAccount(make_score_request("b", "r2"), timeout=0.1)
+                models.GetModel(models_pb2.GetModelRequest(model_version="too late"), timeout=0.1)
             assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             hold.set()
             assert held.exception(30).code() is grpc.StatusCode.NOT_FOUND
     finally:
         hold.set()
         server.drain(5)
-    assert memory.accounts == set()
+    assert asked == ["m"]
 
 
 def test_labels_and_models_and_erasure_walk_through_their_servicers(stubs: SimpleNamespace) -> None:
