@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from google.protobuf.message import Message
 
 from service.rpc.decoding import RefusedMessage
+from service.rpc.inflow import Inflow
 
 Request = TypeVar("Request", bound=Message)
 Worked = TypeVar("Worked")
@@ -134,18 +135,50 @@ def worked(
         intake.close()
 
 
-def chunks(stream: Iterator[bytes], items: int, size: int) -> Iterator[list[bytes]]:
-    """The messages of a stream in lists of at most ``items``, each closed once it holds ``size`` bytes."""
-    chunk: list[bytes] = []
-    held = 0
-    for item in stream:
-        chunk.append(item)
-        held += len(item)
-        if len(chunk) >= items or held >= size:
-            yield chunk
-            chunk, held = [], 0
-    if chunk:
-        yield chunk
+class Chunks:
+    """The messages of a stream in lists of at most ``items``, each closed once it holds ``size`` bytes.
+
+    While one is worked on the next comes, and no more than that.
+    """
+
+    def __init__(self, requests: Iterator[bytes], threads: Executor, items: int, size: int) -> None:
+        """``requests`` and ``threads`` as of ``Inflow``."""
+        self._items, self._size = items, size
+        self._chunk: list[bytes] = []
+        self._held = 0
+        self._changed = Condition()
+        self._full = self._ended = False
+        self._error: Exception | None = None
+        self._inflow = Inflow(requests, self, threads)
+
+    def put(self, message: bytes) -> bool:
+        """See ``Taker``. Nobody but who puts touches the chunk until it is full, so most need no lock."""
+        self._chunk.append(message)
+        self._held += len(message)
+        if len(self._chunk) < self._items and self._held < self._size:
+            return True
+        with self._changed:
+            self._full = True
+            self._changed.notify_all()
+        return False
+
+    def end(self, error: Exception | None) -> None:
+        """See ``Taker``."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        """Raises what ended the stream, where that was not its end."""
+        while not self._ended:
+            self._inflow.resume()
+            with self._changed:
+                self._changed.wait_for(lambda: self._full or self._ended)
+                if self._error is not None:
+                    raise self._error
+                chunk, self._chunk, self._held, self._full = self._chunk, [], 0, False
+            if chunk:
+                yield chunk
 
 
 def _size(item: Message | RefusedMessage) -> int:

@@ -17,7 +17,7 @@ from service.domain.requests import Event, EventRejection, RecordedEvents
 from service.rpc.calls import Caller
 from service.rpc.convert.facts import erasure_to_wire, event_from_wire, rejection_to_wire
 from service.rpc.decoding import MessageStream, RefusedMessage, decode
-from service.rpc.intake import chunks
+from service.rpc.intake import Chunks
 from service.rpc.plain import exchange
 from service.rpc.ports import UseCases
 
@@ -37,16 +37,13 @@ class SignalServicer(signals_pb2_grpc.SignalServiceServicer):
     def RecordSignals(
         self, request_iterator: Iterator[pb.RecordSignalsRequest], context: grpc.ServicerContext
     ) -> pb.RecordSignalsResponse:
-        """A stream of events; one bad event is rejected alone.
-
-        grpc hands over a message only when it is asked for one, so this thread asks, and does nothing else with it.
-        """
+        """A stream of events; one bad event is rejected alone."""
         if not isinstance(request_iterator, MessageStream):
             raise TypeError("the stream has to come undecoded")
         told = pb.RecordSignalsResponse()
         position = 0
         before: Future[RecordedEvents] | None = None
-        for chunk in chunks(request_iterator.undecoded(), CHUNK_EVENTS, CHUNK_BYTES):
+        for chunk in Chunks(request_iterator.undecoded(), self._recorders, CHUNK_EVENTS, CHUNK_BYTES):
             if before is not None:
                 _add(told, before.result())
             before = self._recorders.submit(copy_context().run, self._record, chunk, position, context)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -276,6 +277,13 @@ def scoring_of(
     """A stub of such a server."""
     with channel_of(memory, telemetry, limits, scorers) as channel:
         yield scoring_pb2_grpc.ScoringServiceStub(channel)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end, "it did not come about within 30 s"
+        time.sleep(0.005)
 
 
 def at(micros: int) -> Timestamp:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
@@ -15,16 +13,9 @@ from service.rpc import later
 from service.rpc.later import Deadlines
 from service.rpc.server import Limits
 from service.telemetry import Telemetry
-from tests.service.rpc.conftest import Memory, details_of, ended_calls, make_score_request, scoring_of
+from tests.service.rpc.conftest import Memory, details_of, ended_calls, make_score_request, scoring_of, wait_until
 
 SCORE = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < end, "it did not come about within 30 s"
-        time.sleep(0.005)
 
 
 def test_sixty_callers_wait_at_one_time_over_two_threads(memory: Memory, telemetry: Telemetry) -> None:
