@@ -84,7 +84,7 @@ class Pools:
     calls: CountingPool  # unary calls
     streams: CountingPool  # calls whose requests are a stream
     readers: CountingPool  # for streams that are read ahead: one reads, others work on what has come
-    aside: CountingPool  # health checks and refusals, which must answer when the others are full
+    aside: CountingPool  # health checks, which must answer when the others are full
 
     @classmethod
     def make(cls, threads: int, max_concurrent: int, max_streams: int) -> Pools:

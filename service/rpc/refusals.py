@@ -14,7 +14,7 @@ from service.rpc.attempts import Failure
 from service.rpc.errors import status_of
 from service.rpc.pools import CountingPool
 from service.rpc.request_ids import REQUEST_ID, request_id
-from service.rpc.taking import TakingIn
+from service.rpc.taking import Refusing
 
 log = structlog.get_logger(__name__)
 
@@ -33,12 +33,12 @@ class CountsRefusals(Protocol):
 class Refusals:
     """The refusals of one pool: worded once, counted each, and at most one line a second in the log, with how many.
 
-    They are counted as soon as grpc asks who answers: of those that it refuses by itself, because too many wait to be
-    told, nobody hears anything later.
+    They are counted as soon as grpc asks who answers: of those that it refuses by itself, because too much else is
+    under way, nobody hears anything later.
     """
 
     def __init__(self, pool: CountingPool, aside: CountingPool, telemetry: CountsRefusals, *, streaming: bool) -> None:
-        """``aside``: threads that tell callers whose request is a stream, as ``streaming`` says that the pool's are."""
+        """``aside``: threads, should grpc's own not do; ``streaming``: whether the pool's calls send many messages."""
         text = f"{pool.limit} calls of this kind are under way already; try again later"
         self._failure = Failure(status_of(Overloaded(text)))
         self.pool = pool
@@ -62,18 +62,21 @@ class Refusals:
         return self._handler
 
     def _made(self, aside: CountingPool, *, streaming: bool) -> Handler:
-        """A handler of any method, whatever its shape: of a stream of requests it waits for none.
+        """A handler of any method, whatever its shape, that waits for no request.
 
-        A single request is taken in, unread: where it was not, 668 and 948 of 10,000 callers at three times the load
-        met CANCELLED instead of the refusal, and 0 and 33 of them so. The harder the load, the more there still are.
+        A bare server that refuses so takes 73 us of processors a call, 122 on threads that read the request first, and
+        60 where grpc refuses by itself, which tells no details. Callers met CANCELLED instead of a refusal only where
+        calls had waited to be looked at, and fewer do the sooner each is done with.
         """
         told = self._failure.told
 
+        def own(metadata: Any) -> tuple[str, str]:
+            return REQUEST_ID, request_id(metadata)
+
         def refuse(_data: object, context: grpc.ServicerContext) -> None:
-            own = (REQUEST_ID, request_id(context.invocation_metadata()))
-            context.set_trailing_metadata((*told.trailing_metadata, own))
+            context.set_trailing_metadata((*told.trailing_metadata, own(context.invocation_metadata())))
             context.abort(told.code, told.details)
 
-        refuse.experimental_thread_pool = aside if streaming else TakingIn(aside)  # type: ignore[attr-defined]
+        refuse.experimental_thread_pool = Refusing(told, own, aside)  # type: ignore[attr-defined]
         make = grpc.stream_unary_rpc_method_handler if streaming else grpc.unary_unary_rpc_method_handler
         return make(refuse)

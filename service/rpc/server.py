@@ -58,11 +58,12 @@ class Limits:
     """How much the server takes on."""
 
     threads: int = 64  # for unary calls, except those that wait for a batch, which hold none meanwhile
-    max_concurrent: int = 512  # unary calls that run or wait for a thread; more are RESOURCE_EXHAUSTED
-    # Refusals that wait to be told in full. With more, grpc itself refuses, which costs a third of that but tells no
-    # details. At three times the capacity, with scorers, 99 % of the refusals were told within 94 and 129 ms with 64 of
-    # them, within 59 and 84 with 4.
-    max_refusing: int = 4
+    # Unary calls that are under way; more are RESOURCE_EXHAUSTED. Two batches' worth: with 512 answers come no faster,
+    # and wait twice as long. At three times the capacity, with scorers, 99 % of the refusals were told within 188 ms
+    # with 512 of them, 65 with 256 and 57 with 128, which kept 0.66, 0.74 and 0.62 of what 128 callers were answered
+    # in the same run; in one process within 732, 206 and 265 ms.
+    max_concurrent: int = 256
+    max_aside: int = 64  # health checks and the like beside those and streams; with more grpc refuses whatever comes
     # Calls that grpc keeps until they are looked at; it cancels some from its own 1,000 on and all from 3,000 on, and
     # their callers learn CANCELLED: 140 to 3,500 of 10,000 at three times the capacity, none with these.
     max_unseen: int = 4_096
@@ -96,7 +97,7 @@ class GatehouseServer:
             self._pools.calls,
             interceptors=[Answering(dict(_requests()), self._pools, telemetry, self._deadlines, LATER, elsewhere)],
             options=_options(limits),
-            maximum_concurrent_rpcs=limits.max_concurrent + limits.max_streams + limits.max_refusing,
+            maximum_concurrent_rpcs=limits.max_concurrent + limits.max_streams + limits.max_aside,
         )
         scoring = ScoringServicer(use_cases, caller, self._pools.readers)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, self._server)

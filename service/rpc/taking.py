@@ -5,8 +5,10 @@ hears of all events wakes it: two threads take turns at the interpreter before a
 hands its request on needs neither. Here the message is asked for as soon as grpc knows of the call, and the
 method is run where its coming is heard of: on grpc's own thread, which nothing of it may hold up.
 
+Whoever is refused is told there, too, and nothing of the request is waited for.
+
 What is asked for is grpc's and private, as in ``later``: where a later grpc has it no more, or otherwise, calls are
-taken in by threads as before.
+taken in, and refused, by threads as before.
 """
 
 from __future__ import annotations
@@ -46,6 +48,48 @@ class TakingIn(ThreadPoolExecutor):
         if self._take is None:
             return self._pool.submit(fn, *args, **kwargs)
         return self._take(self._pool, fn, *args)
+
+
+class Refusing(ThreadPoolExecutor):
+    """What grpc takes for a pool, for a method that says the same to every caller, whatever the request is."""
+
+    def __init__(self, told: grpc.Status, own: Callable[[Any], tuple[str, str]], pool: CountingPool) -> None:
+        """``own``: of a call's metadata, what its trailing metadata have besides; ``pool``: where this grpc cannot."""
+        super().__init__(max_workers=1)  # as above
+        self._pool = pool
+        self._refuse = _refused(told, own)
+        self._done: Future[None] = Future()
+        self._done.set_result(None)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """What grpc calls a method with, holding the call's lock."""
+        if self._refuse is None:
+            return self._pool.submit(fn, *args, **kwargs)
+        self._refuse(*args)
+        return self._done
+
+
+def _refused(told: grpc.Status, own: Callable[[Any], tuple[str, str]]) -> Callable[..., None] | None:
+    """Ends a call as its method would by aborting it; None where this grpc cannot."""
+    try:
+        from grpc import _server  # noqa: PLC0415  private: may not be there
+
+        server: Any = _server
+        abort, unknown = server._abort, server.cygrpc.StatusCode.unknown  # noqa: SLF001
+        ways = [tuple(inspect.signature(getattr(server, name)).parameters) for name in _METHODS]
+        whole = tuple(inspect.signature(abort).parameters) == ("state", "call", "code", "details")
+    except (ImportError, AttributeError):
+        return None
+    if not whole or any(way[: len(_PARAMETERS)] != _PARAMETERS for way in ways):
+        return None
+    details, trailing = told.details.encode(), tuple(told.trailing_metadata)
+
+    def refuse(_way: Callable[..., Any], rpc_event: Any, state: Any, *_: Any) -> None:
+        state.code, state.details = told.code, details
+        state.trailing_metadata = (*trailing, own(rpc_event.invocation_metadata))
+        abort(state, rpc_event.call, unknown, b"")
+
+    return refuse
 
 
 def _taken() -> Callable[..., Future[Any]] | None:

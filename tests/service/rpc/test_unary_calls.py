@@ -253,11 +253,11 @@ def test_a_call_over_the_limit_is_shed_at_once_and_served_when_asked_again(
     assert stubs.scoring.ScoreAccount(make_score_request("late", "late"), timeout=10).assessment.account_id == "late"
 
 
-def test_calls_that_could_not_even_be_refused_in_time_are_turned_away_before_they_are_looked_at(
+def test_where_too_much_is_under_way_in_all_grpc_turns_calls_away_before_they_are_looked_at(
     memory: Memory, telemetry: Telemetry
 ) -> None:
     memory.hold = threading.Event()
-    limits = Limits(threads=1, max_concurrent=1, max_streams=1, max_refusing=0)
+    limits = Limits(threads=1, max_concurrent=1, max_streams=1, max_aside=0)
     with scoring_of(memory, telemetry, limits) as stub:
         held = stub.ScoreAccount.future(make_score_request("a", "r1"))
         assert memory.waits.acquire(timeout=30)
