@@ -5,8 +5,9 @@
 The server is a process of its own, SQLite with synchronous=FULL or a PostgreSQL that this benchmark starts; the caller
 is another. Each event is an exchange with all its columns, none is sent twice, and a stream counts as done when it was
 answered, which is when its last event is durable; an answer that does not say that all were recorded ends it. Beside it
-stands the stream alone: the same messages to a bare server of grpc's own that reads and counts them, in one process,
-which no server of the kind can beat. Messages are made beforehand.
+stands the stream alone: the same messages to a bare server, in one process, that reads them as grpc's iterator gives
+them and counts. Ours receives them in another way (``service/rpc/inflow.py``, ``service/rpc/polling.py``), so it can
+carry more than that. Messages are made beforehand.
 """
 
 from __future__ import annotations

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from types import ModuleType
 
 import click
 
 from service.commands.context import Run, command_options
 from service.commands.listening import DEFAULT_METRICS, host_and_port
 from service.domain.errors import NotAvailableYet
+from service.rpc.polling import read_on_the_servers_thread
 
 
 @click.command("serve")
@@ -76,11 +79,18 @@ def serve_command(
 
         serve_by_workers(run, listen, metrics_listen, workers, scorers)
         return
-    from service.commands.serving import serve_alone, serve_as_scorer, serve_as_worker  # noqa: PLC0415
-
+    serving = load()
     if scorer is not None:
-        serve_as_scorer(run, scorer, sockets[0])
+        serving.serve_as_scorer(run, scorer, sockets[0])
     elif worker is not None:
-        serve_as_worker(run, listen, worker, sockets)
+        serving.serve_as_worker(run, listen, worker, sockets)
     else:
-        serve_alone(run, listen, metrics_listen)
+        serving.serve_alone(run, listen, metrics_listen)
+
+
+def load() -> ModuleType:
+    """What serves, with gRPC, which is told how to read connections before it is loaded."""
+    read_on_the_servers_thread(os.environ)
+    from service.commands import serving  # noqa: PLC0415
+
+    return serving
