@@ -6,14 +6,10 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from threading import Condition
-from typing import Generic, TypeVar
+from typing import TypeVar
 
-from google.protobuf.message import Message
-
-from service.rpc.decoding import RefusedMessage
 from service.rpc.inflow import Inflow
 
-Request = TypeVar("Request", bound=Message)
 Worked = TypeVar("Worked")
 
 AHEAD = 2  # batches of one stream under way, besides the one whose answers are being sent
@@ -21,99 +17,106 @@ MAX_BYTES = 8 * 1024 * 1024  # in one batch, and read ahead of it; two of the la
 LINGER_S = 0.002  # how long a first item waits for others to come along
 
 
-class Intake(Generic[Request]):
-    """Between the thread that reads a stream and the one that answers it; holds at most a batch, and MAX_BYTES."""
+class Intake:
+    """Between a stream and the thread that answers it; holds at most a batch, and MAX_BYTES."""
 
-    def __init__(self, most: Callable[[], int]) -> None:
-        """``most``: items in the next batch; asked when one was taken."""
+    def __init__(self, requests: Iterator[bytes], threads: Executor, most: Callable[[], int]) -> None:
+        """``requests`` and ``threads`` as of ``Inflow``; ``most``: items in the next batch, asked when one was taken."""
         self._ask_most = most
         self._most = most()
-        self._items: deque[Request | RefusedMessage] = deque()
+        self._items: list[bytes] = []
         self._bytes = 0
         self._changed = Condition()
-        self._ended = False
-        self._closed = False
+        self._flows = self._ended = self._closed = False
+        self._error: Exception | None = None
+        self._inflow = Inflow(requests, self, threads)
 
-    def fill(self, stream: Iterator[Request]) -> None:
-        """Reads to the end of the stream, or until nobody takes any more; the reader's whole life."""
-        try:
-            while not self._closed:
-                try:
-                    item: Request | RefusedMessage = next(stream)
-                except RefusedMessage as refused:
-                    item = refused
-                except StopIteration:
-                    return
-                self._put(item)
-        finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify_all()
-
-    def _put(self, item: Request | RefusedMessage) -> None:
+    def put(self, message: bytes) -> bool:
+        """See ``Taker``."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._full())
-            self._items.append(item)
-            self._bytes += _size(item)
+            self._items.append(message)
+            self._bytes += len(message)
+            full = self._full()
             # Nobody waits for any item but these. Woken for each, the others took turns with this thread.
-            if len(self._items) == 1 or self._full():
+            if full or len(self._items) == 1:
                 self._changed.notify_all()
+            self._flows = not (full or self._closed)
+            return self._flows
+
+    def end(self, error: Exception | None) -> None:
+        """See ``Taker``."""
+        with self._changed:
+            self._ended, self._error = True, error
+            self._changed.notify_all()
 
     def _full(self) -> bool:
         return len(self._items) >= self._most or self._bytes >= MAX_BYTES
 
-    def take(self) -> list[Request | RefusedMessage]:
-        """What has come, waiting for a first item and then LINGER_S for more; empty at the end of the stream."""
+    def take(self) -> list[bytes]:
+        """What has come, waiting for a first item and then LINGER_S for more; empty at the end of the stream.
+
+        Raises what ended the stream there, where that was not its end.
+        """
+        self._resume()
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._ended)
             self._changed.wait_for(lambda: self._full() or self._ended, LINGER_S)
-            return self._taken()
+            if self._error is not None and not self._items:
+                raise self._error
+            taken = self._taken()
+        self._resume()
+        return taken
 
-    def take_full(self, unless: Callable[[], bool]) -> list[Request | RefusedMessage]:
+    def take_full(self, unless: Callable[[], bool]) -> list[bytes]:
         """As much as goes into a batch, or all there is at the end of the stream; empty as soon as ``unless`` holds.
 
         Whoever makes ``unless`` true calls ``look``.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._full() or self._ended or unless())
-            return self._taken() if self._full() or self._ended else []
+            taken = self._taken() if self._full() or self._ended else []
+        self._resume()
+        return taken
 
     def look(self) -> None:
         """Something that a ``take_full`` depends on has changed."""
         with self._changed:
             self._changed.notify_all()
 
-    def _taken(self) -> list[Request | RefusedMessage]:
-        taken = list(self._items)
-        self._items.clear()
-        self._bytes = 0
+    def _taken(self) -> list[bytes]:
+        taken, self._items, self._bytes = self._items, [], 0
         self._most = self._ask_most()
-        self._changed.notify_all()
         return taken
 
+    def _resume(self) -> None:
+        """Lets more come, where there is room again; what brings it must not meet the lock."""
+        with self._changed:
+            stands = not (self._flows or self._ended or self._closed or self._full())
+            self._flows = self._flows or stands
+        if stands:
+            self._inflow.resume()
+
     def close(self) -> None:
-        """Nobody takes any more: the reader stops at its next item."""
+        """Nobody takes any more: nothing is received after the next item."""
         with self._changed:
             self._closed = True
-            self._changed.notify_all()
 
 
 def worked(
-    stream: Iterator[Request],
+    requests: Iterator[bytes],
     threads: Executor,
-    work: Callable[[list[Request | RefusedMessage]], Worked],
+    work: Callable[[list[bytes]], Worked],
     most: Callable[[], int],
 ) -> Iterator[Worked]:
-    """What ``work`` makes of the items of a stream, in batches of what has come and of ``most()`` items, in order.
+    """What ``work`` makes of the messages of a stream, in batches of what has come and of ``most()`` items, in order.
 
     While one batch is on its way to the disk and another one's answers are being sent, the next is worked on; a stream
-    that waits for each answer is answered at once all the same. It takes 1 + AHEAD of ``threads``.
+    that waits for each answer is answered at once all the same. It takes up to 1 + AHEAD of ``threads``.
     """
-    intake: Intake[Request] = Intake(most)
-    reading = threads.submit(intake.fill, stream)
+    intake = Intake(requests, threads, most)
     under_way: deque[Future[Worked]] = deque()
 
-    def begin(batch: list[Request | RefusedMessage]) -> None:
+    def begin(batch: list[bytes]) -> None:
         future = threads.submit(work, batch)
         under_way.append(future)
         future.add_done_callback(lambda _: intake.look())
@@ -130,7 +133,6 @@ def worked(
                 if more := intake.take_full(lambda: True):
                     begin(more)
                 yield done
-        reading.result()  # a caller that hung up, or a defect, is not the end of a stream
     finally:
         intake.close()
 
@@ -179,7 +181,3 @@ class Chunks:
                 chunk, self._chunk, self._held, self._full = self._chunk, [], 0, False
             if chunk:
                 yield chunk
-
-
-def _size(item: Message | RefusedMessage) -> int:
-    return item.ByteSize() if isinstance(item, Message) else len(str(item))

@@ -15,10 +15,11 @@ from service.domain.records import Assessment
 from service.domain.requests import ScoreRequest
 from service.rpc.calls import Caller, page_size
 from service.rpc.convert.scoring import assessment_to_wire, score_request_from_wire
-from service.rpc.decoding import RefusedMessage
+from service.rpc.decoding import MessageStream, RefusedMessage, decode
 from service.rpc.errors import status_of
 from service.rpc.intake import worked
 from service.rpc.later import Later
+from service.rpc.outflow import Outflow
 from service.rpc.pace import Asking, Pace
 from service.rpc.ports import AskScores, UseCases
 
@@ -59,9 +60,11 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         self, request_iterator: Iterator[pb.ScoreAccountsRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.ScoreAccountsResponse]:
         """Many accounts; one bad item fails alone."""
-        pace = Pace(self._asking)
+        if not isinstance(request_iterator, MessageStream):
+            raise TypeError("the stream has to come undecoded")
+        pace, sent = Pace(self._asking), Outflow(context)
 
-        def answered(batch: Sequence[pb.ScoreAccountsRequest | RefusedMessage]) -> list[pb.ScoreAccountsResponse]:
+        def answered(batch: Sequence[bytes]) -> list[pb.ScoreAccountsResponse]:
             pace.begins()
             began = self._caller.now()
             read = [_read(item) for item in batch]
@@ -73,8 +76,8 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
             pace.took(len(batch), self._caller.now() - began)
             return said
 
-        for answers in worked(request_iterator, self._readers, answered, pace.most):
-            yield from answers
+        for answers in worked(request_iterator.undecoded(), self._readers, answered, pace.most):
+            yield from sent(answers)
 
     def GetAssessment(
         self, request: pb.GetAssessmentRequest, context: grpc.ServicerContext
@@ -100,14 +103,17 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
         return self._use_cases.score_accounts(asked, now=self._caller.now(), timeout_s=self._caller.timeout_s(context))
 
 
-def _read(item: pb.ScoreAccountsRequest | RefusedMessage) -> ScoreRequest | tuple[str, GatehouseError]:
+def _read(data: bytes) -> ScoreRequest | tuple[str, GatehouseError]:
     """What is asked, or whose item cannot be used and why."""
-    if isinstance(item, RefusedMessage):
-        return item.identifier, item
+    request_id = ""
     try:
+        item = decode(data, pb.ScoreAccountsRequest)
+        request_id = item.request_id
         return score_request_from_wire(item)
+    except RefusedMessage as error:
+        return error.identifier, error
     except InvalidInput as error:
-        return item.request_id, error
+        return request_id, error
 
 
 def _answer(request_id: str, answer: Assessment | GatehouseError) -> pb.ScoreAccountsResponse:

@@ -83,7 +83,7 @@ def test_a_batch_holds_as_many_as_it_may_when_it_is_begun() -> None:
         time.sleep(0.02)  # meanwhile as many have come as may
 
     with ThreadPoolExecutor(1 + intake.AHEAD) as threads:
-        list(intake.worked(iter([item("ada", f"r{i}") for i in range(60)]), threads, work, lambda: next(may)))
+        list(intake.worked(iter([b"%d" % i for i in range(60)]), threads, work, lambda: next(may)))
     assert sizes[:3] == [3, 3, 3]
     assert sizes[3] == 7
     assert set(sizes[4:-1]) == {5}
