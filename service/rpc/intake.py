@@ -21,7 +21,7 @@ class Intake:
     """Between a stream and the thread that answers it; holds at most a batch, and MAX_BYTES."""
 
     def __init__(self, requests: Iterator[bytes], threads: Executor, most: Callable[[], int]) -> None:
-        """``requests`` and ``threads`` as of ``Inflow``; ``most``: items in the next batch, asked when one was taken."""
+        """``requests`` and ``threads`` as of ``Inflow``; ``most``: items in the next batch, asked when one is taken."""
         self._ask_most = most
         self._most = most()
         self._items: list[bytes] = []
