@@ -16,13 +16,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from threading import Event
-from typing import Any
+from typing import Any, TypeVar
 
 import grpc
 import structlog
 from google.protobuf.message import Message
 
 log = structlog.get_logger(__name__)
+
+Answer = TypeVar("Answer", bound=Message)
 
 _SOON_MORE = 0x1  # grpc's GRPC_WRITE_BUFFER_HINT: the write may wait for the next one, up to 64 KiB of them
 
@@ -37,7 +39,7 @@ class Outflow:
         self._sending = _Sending(context, parts) if parts is not None and fits else None
         self._begun = False
 
-    def __call__(self, answers: Sequence[Message]) -> Iterator[Message]:
+    def __call__(self, answers: Sequence[Answer]) -> Iterator[Answer]:
         """Sends answers, in order, and waits until they are gone. What it yields instead is grpc's to send.
 
         That is the first of a stream, with which grpc sends what comes before it; all where this grpc wants it so; and
