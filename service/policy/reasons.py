@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.domain.facts import Float32s, Float64s
 from service.domain.records import Reason
@@ -65,50 +63,72 @@ TEXTS: dict[str, ReasonText] = {
 RULE_REASON = "policy_rule."  # and the rule's code
 
 
-def explain(
-    features: Sequence[Feature], values: Float32s, contributions: Float64s, rules: Sequence[Rule] = ()
-) -> tuple[Reason, ...]:
-    """Reasons of one row, the rules that held first, then by how much they moved the score.
+class Reasons:
+    """Tells the reasons of a model's answers. Safe to use from many threads."""
 
-    ``values`` has shape (len(features),), ``contributions`` one more (the expectation, which is nobody's reason).
-    ``rules`` are those that held; a rule moves the decision, not the score, so its contribution is 0. There is always
-    at least one reason: where no group moved the score by ``SMALLEST``, the one that moved it most.
-    """
-    told = [
-        Reason(RULE_REASON + rule.code, f"Rule: the account {rule.text}.", _CUSTOMER_GENERAL, 0.0) for rule in rules
-    ]
-    groups = _groups(tuple(features))
-    sums = {code: float(np.add.reduce(contributions[places])) for code, places in groups.items()}
-    ranked = sorted(sums, key=lambda code: (-abs(sums[code]), code))
-    kept = [code for code in ranked if abs(sums[code]) >= SMALLEST] or ([] if told else ranked[:1])
-    # Python's own numbers from here on: one of numpy's took as long to look at as a feature to compute.
-    moved, shown = contributions.tolist(), values.tolist()
-    for code in kept:
-        text = TEXTS[code]
-        figures = _figures(features, shown, moved, groups[code].tolist())
-        told.append(Reason(code, f"{text.title}: {figures}.", text.customer, sums[code]))
-    return tuple(told)
+    def __init__(self, features: Sequence[Feature]) -> None:
+        """``features``: the model's, in the order of its columns."""
+        groups: dict[str, list[int]] = {}
+        for i, feature in enumerate(features):
+            groups.setdefault(feature.reason, []).append(i)
+        self._codes = sorted(groups)
+        self._columns = [np.array(groups[code], np.intp) for code in self._codes]
+        place = {code: i for i, code in enumerate(self._codes)}
+        # In order of name: where two of a group moved the score by as much, a stable sort leaves them so.
+        self._by_name = np.array(sorted(range(len(features)), key=lambda i: features[i].name), np.intp)
+        self._named = [features[i] for i in self._by_name.tolist()]
+        self._group = [place[feature.reason] for feature in self._named]
+
+    def __call__(
+        self, values: Float32s, contributions: Float64s, rules: Sequence[Sequence[Rule]]
+    ) -> list[tuple[Reason, ...]]:
+        """Reasons of n rows, each as if it were alone: the rules that held, then by how much they moved the score.
+
+        ``values`` has shape (n, features), ``contributions`` a column more (the expectation, which is nobody's reason).
+        ``rules`` are those that held for each row; a rule moves the decision, not the score, so its contribution is 0.
+        There is always at least one reason: where no group moved the score by ``SMALLEST``, the one that moved it most.
+        """
+        sums = np.stack(
+            [np.add.reduce(np.ascontiguousarray(contributions[:, columns]), axis=1) for columns in self._columns],
+            axis=1,
+        )
+        named = contributions[:, self._by_name]
+        # Python's own numbers from here on: one of numpy's took as long to look at as a feature to compute.
+        rows = zip(
+            values[:, self._by_name].tolist(),
+            named.tolist(),
+            np.argsort(-np.abs(named), axis=1, kind="stable").tolist(),
+            sums.tolist(),
+            rules,
+            strict=True,
+        )
+        return [self._one(*row) for row in rows]
+
+    def _one(
+        self, shown: list[float], moved: list[float], order: list[int], sums: list[float], rules: Sequence[Rule]
+    ) -> tuple[Reason, ...]:
+        told = [
+            Reason(RULE_REASON + rule.code, f"Rule: the account {rule.text}.", _CUSTOMER_GENERAL, 0.0) for rule in rules
+        ]
+        ranked = sorted(range(len(sums)), key=lambda i: -abs(sums[i]))
+        kept = [i for i in ranked if abs(sums[i]) >= SMALLEST] or ([] if told else ranked[:1])
+        most: list[list[int]] = [[] for _ in sums]
+        for i in order:
+            best = most[self._group[i]]
+            if len(best) < FIGURES and (moved[i] != 0.0 or not best):
+                best.append(i)
+        for group in kept:
+            code = self._codes[group]
+            text = TEXTS[code]
+            figures = "; ".join([_figure(self._named[i], shown[i], moved[i]) for i in most[group]])
+            told.append(Reason(code, f"{text.title}: {figures}.", text.customer, sums[group]))
+        return tuple(told)
 
 
-@lru_cache(maxsize=8)
-def _groups(features: tuple[Feature, ...]) -> dict[str, NDArray[np.intp]]:
-    """Places of a model's features by the reason that they count for."""
-    groups: dict[str, list[int]] = {}
-    for i, feature in enumerate(features):
-        groups.setdefault(feature.reason, []).append(i)
-    return {code: np.array(places, np.intp) for code, places in groups.items()}
-
-
-def _figures(
-    features: Sequence[Feature], values: Sequence[float], contributions: Sequence[float], places: Sequence[int]
-) -> str:
-    """The group's features that moved the score most, as ``name = value unit (+0.52)``."""
-    top = sorted(places, key=lambda i: (-abs(contributions[i]), features[i].name))[:FIGURES]
-    moved = [i for i in top if contributions[i] != 0.0] or top[:1]
-    return "; ".join(f"{features[i].name} = {_value(features[i], values[i])} ({contributions[i]:+.2f})" for i in moved)
-
-
-def _value(feature: Feature, value: float) -> str:
+def _figure(feature: Feature, value: float, moved: float) -> str:
+    """One of the features that moved the score most, as ``name = value unit (+0.52)``."""
     if value != value:  # noqa: PLR0124 - NaN
-        return "unknown"
-    return f"{value:.4g} {feature.unit}" if feature.unit != "0 or 1" else ("yes" if value else "no")
+        return f"{feature.name} = unknown ({moved:+.2f})"
+    if feature.unit == "0 or 1":
+        return f"{feature.name} = {'yes' if value else 'no'} ({moved:+.2f})"
+    return f"{feature.name} = {value:.4g} {feature.unit} ({moved:+.2f})"

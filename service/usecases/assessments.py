@@ -30,7 +30,10 @@ class GetAssessment:
     def __call__(self, assessment_id: str, *, explain: bool) -> Assessment:
         """One assessment, with reasons where it is not ``allow`` or ``explain`` asks. Raises UnknownAssessment."""
         found = self.reads.assessment(assessment_id)
-        return with_reasons(self.models, found) if explain or found.decision is not Decision.ALLOW else found
+        if not explain and found.decision is Decision.ALLOW:
+            return found
+        [told] = with_reasons(self.models, [found])
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,8 @@ class Scores(Protocol):
 
     def explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> Sequence[Answer]: ...
 
+    def explained_together(self) -> int: ...
+
 
 @dataclass(slots=True)
 class _Ticket:
@@ -56,6 +58,7 @@ class _Ticket:
 
 
 _Batch = Sequence[_Ticket]
+_Answered = tuple[_Ticket, Sequence[Answer]]
 
 
 def _size(batch: _Batch) -> int:
@@ -185,13 +188,19 @@ class Together:
             with self._changed:
                 self._alone.extend([ticket] for ticket in batch)
         else:
-            place = 0
+            place, unexplained = 0, list[_Answered]()
             for ticket in batch:
                 if error is not None:
                     _fail(ticket, error)
+                    continue
+                mine = answers[place : place + len(ticket.requests)]
+                place += len(ticket.requests)
+                if any(map(self._score.wants_reasons, ticket.requests, mine)):
+                    unexplained.append((ticket, mine))
                 else:
-                    self._answer(ticket, answers[place : place + len(ticket.requests)])
-                    place += len(ticket.requests)
+                    _settle(ticket, mine)
+            if unexplained:
+                self._explain_soon(unexplained)
         with self._changed:
             self._under_way -= 1
             self._unanswered -= _size(batch)
@@ -199,22 +208,43 @@ class Together:
             self._changed.notify_all()
         self._start()
 
-    def _answer(self, ticket: _Ticket, answers: Sequence[Answer]) -> None:
-        if any(map(self._score.wants_reasons, ticket.requests, answers)):
-            self._explainer.submit(self._explain, ticket, answers).add_done_callback(partial(_explained, ticket))
+    def _explain_soon(self, answered: Sequence[_Answered]) -> None:
+        """On threads of their own, as many together as is quick."""
+        most = self._score.explained_together()
+        some: list[_Answered] = []
+        size = 0
+        for each in answered:
+            if some and size + len(each[1]) > most:
+                self._explain_on_a_thread(some)
+                some, size = [], 0
+            some.append(each)
+            size += len(each[1])
+        self._explain_on_a_thread(some)
+
+    def _explain_on_a_thread(self, some: Sequence[_Answered]) -> None:
+        self._explainer.submit(self._explain, some).add_done_callback(partial(self._explained, some))
+
+    def _explain(self, some: Sequence[_Answered]) -> None:
+        waiting = [each for each in some if not each[0].answers.cancelled()]
+        told = self._score.explained(
+            [request for ticket, _ in waiting for request in ticket.requests],
+            [answer for _, answers in waiting for answer in answers],
+        )
+        place = 0
+        for ticket, answers in waiting:
+            _settle(ticket, told[place : place + len(answers)])
+            place += len(answers)
+
+    def _explained(self, some: Sequence[_Answered], done: Future[None]) -> None:
+        """A defect that one meets must not fail the others: they are explained alone."""
+        error = done.exception()
+        if error is None:
+            return
+        if len(some) > 1:
+            for each in some:
+                self._explain_on_a_thread([each])
         else:
-            _settle(ticket, answers)
-
-    def _explain(self, ticket: _Ticket, answers: Sequence[Answer]) -> Sequence[Answer]:
-        return answers if ticket.answers.cancelled() else self._score.explained(ticket.requests, answers)
-
-
-def _explained(ticket: _Ticket, done: Future[Sequence[Answer]]) -> None:
-    error = done.exception()
-    if error is None:
-        _settle(ticket, done.result())
-    else:
-        _fail(ticket, error)
+            _fail(some[0][0], error)
 
 
 def _settle(ticket: _Ticket, answers: Sequence[Answer]) -> None:

@@ -20,8 +20,8 @@ from service.usecases.together import Together
 NOTHING = Outcomes([], {}, [], [])
 
 
-def request(name: str) -> ScoreRequest:
-    return ScoreRequest(name, name, Purpose.MANUAL)
+def request(name: str, *, explain: bool = False) -> ScoreRequest:
+    return ScoreRequest(name, name, Purpose.MANUAL, explain=explain)
 
 
 class Deed:
@@ -31,6 +31,7 @@ class Deed:
         self.slow_s = slow_s
         self.disk = disk  # what is to be made durable; None: everything is at once
         self.sizes: list[int] = []
+        self.explained_in: list[int] = []  # answers in each go
 
     def begin(self, requests: Sequence[ScoreRequest], *, now: int) -> Begun:
         assert now > 0
@@ -54,7 +55,13 @@ class Deed:
 
     def explained(self, requests: Sequence[ScoreRequest], answers: Sequence[Answer]) -> Sequence[Answer]:
         assert len(requests) == len(answers)
+        self.explained_in.append(len(answers))
+        if any(each.request_id == "inexplicable" for each in requests):
+            raise ZeroDivisionError("a defect")
         return answers
+
+    def explained_together(self) -> int:
+        return 8
 
 
 def test_every_caller_gets_its_own_answer_and_waiting_callers_share_batches() -> None:
@@ -92,6 +99,20 @@ def test_a_defect_fails_the_request_that_meets_it_and_no_other() -> None:
         thread.join()
     together.close()
     assert outcomes == {"a": "answered", "b": "answered", "poison": "defect", "c": "answered", "d": "answered"}
+
+
+def test_reasons_are_worked_out_together_as_many_as_is_quick_and_a_defect_fails_one_alone() -> None:
+    deed = Deed(slow_s=0.1)
+    together = Together(deed)
+    names = ["first", *(f"r{i}" for i in range(19)), "inexplicable"]
+    asked = [together.ask([request(name, explain=True)], now=1) for name in names]
+    answered = [done.exception(30) or done.result()[0] for done in asked]
+    together.close()
+    assert [type(answer) for answer in answered] == [*[UnknownAccount] * 20, ZeroDivisionError]
+    assert [answer.account_id for answer in answered[:20]] == names[:20]
+    assert deed.explained_in[0] == 1
+    assert sorted(deed.explained_in[1:4]) == [4, 8, 8]
+    assert deed.explained_in[4:] == [1, 1, 1, 1]
 
 
 def test_too_many_waiting_are_refused_and_late_ones_are_told() -> None:
