@@ -22,7 +22,7 @@ the rows at hand are. A row of an age at which training never looked is compared
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -233,10 +233,11 @@ def make_reference(seen: Seen, categorical: Collection[str] = ()) -> Reference:
     return Reference(made.ages, {name: settled[name] for name in features}, settled.get(SCORE))
 
 
-def tally(reference: Reference, seen: Seen) -> Tally:
+def tally(reference: Reference, seen: Seen, rest: Callable[[], None] = lambda: None) -> Tally:
     """Counts ``seen`` into the reference's bins; features that ``seen`` lacks count nothing.
 
-    Of an account with several rows at one age all count, as parts of one observation.
+    Of an account with several rows at one age all count, as parts of one observation. ``rest`` is called between
+    features.
     """
     at = reference.stratum(seen.age)
     there = at >= 0
@@ -258,6 +259,7 @@ def tally(reference: Reference, seen: Seen) -> Tally:
         place = at * len(bins) + bins.place(values)
         found = np.bincount(place, weight, len(reference.ages) * len(bins))
         counts[:, offset : offset + len(bins)] = found.reshape(len(reference.ages), len(bins))
+        rest()
     weight = seen.weight if seen.scored is None else seen.weight * seen.scored
     sides = {of: strata[at] for of, strata in _sides(reference).items()}
     return Tally(
@@ -267,12 +269,15 @@ def tally(reference: Reference, seen: Seen) -> Tally:
     )
 
 
-def stability(reference: Reference, seen: Seen, level: float = LEVEL) -> tuple[Drift, ...]:
+def stability(
+    reference: Reference, seen: Seen, level: float = LEVEL, *, rest: Callable[[], None] = lambda: None
+) -> tuple[Drift, ...]:
     """How far ``seen`` is from the reference, the farthest beyond its bound first; ``level`` is an alarm's least index.
 
     Once for rows of signups and once for those of older accounts; neither where it has fewer than ``LEAST`` accounts.
+    ``rest``: see ``tally``.
     """
-    return compare(reference, tally(reference, seen), level)
+    return compare(reference, tally(reference, seen, rest), level)
 
 
 def shifted(reference: Reference, seen: Seen, level: float = ANOTHER) -> dict[str, float]:

@@ -170,3 +170,26 @@ def test_a_model_of_before_there_were_references_says_nothing(store: Store) -> N
 def test_a_broken_reference_is_said(store: Store) -> None:
     with pytest.raises(ArtefactProblem, match="m1 has a broken reference"):
         WatchDrift(store)(a_model(reference={"ages": [0]}), now=NOW)
+
+
+def test_a_look_in_many_pieces_with_rests_finds_what_one_in_few_pieces_finds(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live(store, 600, rows(600, 7, longer=4.0), scores(600, 8))
+    whole = watched(store)
+    assert whole.rows > 1_000
+    assert whole.alarms
+    monkeypatch.setattr(watch_drift, "TOGETHER", 7)
+    rests = []
+    assert WatchDrift(store)(a_model(), now=NOW, rest=lambda: rests.append(1)) == whole
+    assert len(rests) > 2 * 600 // 7
+
+
+def test_who_does_not_want_to_go_on_after_a_rest_ends_the_look(store: Store) -> None:
+    live(store, 300, rows(300, 7), scores(300, 8))
+
+    def rest() -> None:
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        WatchDrift(store)(a_model(), now=NOW, rest=rest)
