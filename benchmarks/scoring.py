@@ -5,7 +5,8 @@
 Everything on: validation, door, look-ups in a database of accounts, features, model, policy, durable record (SQLite
 with synchronous FULL, or a PostgreSQL of its own with its defaults). Of a hundred requests 70 are full signups, 29
 known accounts and one a known account with reasons. An echo parses the same request and answers a stored response;
-there are three (a pool of threads, grpc.aio, grpc.aio on uvloop where that is installed), and the fastest here counts.
+there are four (a pool of threads, the same with connections read as ours are, grpc.aio, grpc.aio on uvloop where that
+is installed), and the fastest here counts.
 All are asked by one client, closed loop for rates, in interleaved rounds. For the slowest answers each is asked at half
 of its own rate by callers who come by chance. Client, server, database and echo share this machine's cores, so what an
 answer costs of processors is told beside the rates. We are measured twice: as one process, and with ``--scorers 1``,
@@ -41,11 +42,13 @@ from benchmarks.asking import TIMEOUT_S, at_rate, closed_loop
 from benchmarks.databases import own_postgres
 from benchmarks.measured import Bound, Measured, Row, Table, hand_over, percentile, rounds
 from benchmarks.processes import SERVE, Server, server, spent
+from service.rpc.polling import LISTENER, VARIABLE
 
 ACCOUNTS = 20_000
 KNOWN = 5_000  # accounts that known ones are taken from
 CALLERS = 64
 ECHO_THREADS = 8
+POLLED = "polled threads"  # as ours: the thread that hands out calls reads the connections, see ``service.rpc.polling``
 ROUND_S = 4.0
 ROUNDS = 5
 NUMBERS = itertools.count(1)
@@ -179,9 +182,20 @@ def echo(kind: str) -> None:
 @contextmanager
 def fastest_echo(callers: int) -> Iterator[tuple[str, Server, Table]]:
     """The echo with the highest median of a few short rounds; its kind, and what all of them gave."""
-    kinds = ["threads", "aio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
+    kinds = ["threads", POLLED, "aio", *(["uvloop"] if importlib.util.find_spec("uvloop") else [])]
     with ExitStack() as stack:
-        echoes = {kind: stack.enter_context(server("-m", "benchmarks.scoring", "--echo", kind)) for kind in kinds}
+        echoes = {
+            kind: stack.enter_context(
+                server(
+                    "-m",
+                    "benchmarks.scoring",
+                    "--echo",
+                    "threads" if kind == POLLED else kind,
+                    environment={VARIABLE: f"-{LISTENER}"} if kind == POLLED else {},
+                )
+            )
+            for kind in kinds
+        }
         bodies = [mixed(i) for i in range(1_000)]
         rates = rounds(
             3,
