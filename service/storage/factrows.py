@@ -22,6 +22,7 @@ from service.domain.facts import (
     Worded,
 )
 from service.storage import layouts
+from service.storage.crowds import crowded
 from service.storage.sql import Int64s, Row, Values, columns_of, insert, run
 from service.storage.tables import accounts, link_events, link_kinds, links, names, payments, signals
 
@@ -106,6 +107,7 @@ def insert_links(connection: Connection, shown: LinkFacts, learned: Int64s, kind
         "kind": shown.kind,
         "learned_at": learned,
         "verdicts": verdict_bits(connection, shown.account),
+        "crowded": crowded(connection, shown.account),
     }
     insert(connection, links, rows, _FIRST_SIGHT)
     return fresh

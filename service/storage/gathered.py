@@ -33,7 +33,6 @@ class Rows:
     where: str
     parameters: Mapping[str, Any]
     order: str = ""  # in which they had best come; the caller must bear any other
-    index: str = ""  # of SQLite, which has them so
 
 
 def integers_of(connection: Connection, rows: Rows, names: Sequence[str]) -> list[Int64s]:
@@ -84,7 +83,7 @@ def _from(rows: Rows) -> str:
 
 
 def _gathered(rows: Rows) -> str:
-    return f"FROM {rows.table} {f'INDEXED BY {rows.index} ' if rows.index else ''}WHERE {rows.where}"
+    return f"FROM {rows.table} WHERE {rows.where}"
 
 
 def _parsed(text: str | None) -> Int64s:

@@ -26,6 +26,7 @@ from service.storage.belonging import (
     postgres_keys,
 )
 from service.storage.byindex import by_index
+from service.storage.crowds import OWN_ROWS
 from service.storage.layouts import Packed
 from service.storage.memory import Memory
 from service.storage.sql import Int64s, Row, Runs, columns_of, cursor_of, encoded, rendered, run
@@ -62,7 +63,7 @@ SPANS = "SELECT account, verdict, start_at, end_at FROM verdict_spans WHERE acco
 # Of an account its latest keys of each kind; of a key on how many accounts it was seen in each window, and which of
 # them stand under each verdict.
 _OWN = (
-    "SELECT account, kind, key, learned_at FROM links WHERE account = {account} AND kind = {kind} "
+    "SELECT account, kind, key, learned_at FROM links WHERE account = {account} AND kind = {kind}{crowded} "
     f"AND learned_at <= :as_of ORDER BY learned_at DESC, key LIMIT {OWN_KEYS_CAP}"
 )
 # Of a hub the account that came 256 before the newest tells of every window that reaches behind it, in one short walk.
@@ -86,8 +87,6 @@ _STANDING = (
 )
 _MARKED = "SELECT l.key, l.account, l.learned_at, s.verdict, s.start_at, s.end_at FROM"
 _ENOUGH = f"LIMIT {SHARING_CAP + 1}"
-# Hardly an account has as many keys, and one walk over all of an account's costs a third of one by kind.
-OWN_ROWS = 192
 FEW = 16  # accounts; most keys are on no more, and those are counted in one look each
 
 
@@ -137,7 +136,9 @@ SQLITE_OWN = _sqlite(
     "json_each(:accounts) p",
 )
 SQLITE_OWN_BY_KIND = _sqlite(
-    _named(_OWN.format(account="p.value", kind="k.kind")), 4, "json_each(:accounts) p CROSS JOIN link_kinds k"
+    _named(_OWN.format(account="p.value", kind="k.kind", crowded=" AND crowded <> 0")),
+    4,
+    "json_each(:accounts) p CROSS JOIN link_kinds k",
 )
 # Joined crosswise, since it would else walk all rows of a key that everybody has.
 SQLITE_SHOWN = (  # of accounts of which not all keys were read
@@ -159,7 +160,7 @@ SQLITE_MARKED = tuple(_sqlite(_named(select), 6, _EACH_KEY) for select in _both(
 
 _LATERAL_OWN = (
     "SELECT o.account, o.kind, o.key, o.learned_at FROM unnest(:accounts::bigint[]) AS p(account) "
-    f"CROSS JOIN link_kinds k CROSS JOIN LATERAL ({_OWN.format(account='p.account', kind='k.kind')}) o"
+    f"CROSS JOIN link_kinds k CROSS JOIN LATERAL ({_OWN.format(account='p.account', kind='k.kind', crowded='')}) o"
 )
 _KEYS = f"(SELECT key FROM ({_LATERAL_OWN}) own UNION SELECT unnest(:keys::bigint[])) AS q(key)"
 POSTGRES_SHARING = (

@@ -49,9 +49,17 @@ links = Table(
     Column("kind", Integer, nullable=False),
     Column("learned_at", I64, nullable=False),  # first sight
     Column("verdicts", SmallInteger, nullable=False),  # bit 1: the account was ever called fraud; bit 2: legitimate
+    Column("crowded", SmallInteger, nullable=False, server_default=text("0")),  # see storage/crowds.py
     sqlite_with_rowid=False,
 )
-Index("links_by_kind", links.c.account, links.c.kind, links.c.learned_at.desc(), links.c.key)
+Index(
+    "links_by_kind",
+    links.c.account,
+    links.c.kind,
+    links.c.learned_at.desc(),
+    links.c.key,
+    sqlite_where=text("crowded <> 0"),
+)
 Index("links_by_key", links.c.key, links.c.learned_at, links.c.account)
 Index(
     "links_with_verdict",

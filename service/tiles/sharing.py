@@ -91,7 +91,7 @@ def known_keys(own: OwnLinks, account: Int64s, as_of: Int64s, kinds: Int64s) -> 
     asked = np.flatnonzero((place < len(kinds)) & (kinds[order][np.minimum(place, len(kinds) - 1)] == own.kind))
     kind, places = order[place[asked]], asked
     if not _ordered(own):
-        by = np.lexsort((own.key[asked], -own.learned[asked], kind, own.account[asked]))
+        by = in_order(own.account[asked], kind, own.learned[asked], own.key[asked])
         kind, places = kind[by], asked[by]
     who, learned = own.account[places], own.learned[places]
     probe, row = expand(np.searchsorted(who, account, "left"), np.searchsorted(who, account, "right"))
@@ -105,6 +105,23 @@ def known_keys(own: OwnLinks, account: Int64s, as_of: Int64s, kinds: Int64s) -> 
         probe, row = probe[kept], row[kept]
     own_row = places[row]
     return KnownKeys(probe, kind[row], own_row, own.key[own_row], learned[row])
+
+
+def in_order(account: Int64s, kind: Int64s, learned: Int64s, key: Int64s) -> Int64s:
+    """Places of the rows by account, then kind, then the latest first, then key.
+
+    A bulk read has them by account, and of most kinds an account has one key: then one sort of whole numbers does, and
+    but the few that have several are looked at again; all four took twice as long.
+    """
+    if len(account) and not (account[1:] < account[:-1]).any():
+        group = np.append(0, np.cumsum(account[1:] != account[:-1])) * (int(kind.max()) + 1) + kind
+        by = np.argsort(group, kind="stable")
+        same = group[by[1:]] == group[by[:-1]]
+        several = np.flatnonzero(np.append(False, same) | np.append(same, False))
+        rows = by[several]
+        by[several] = rows[np.lexsort((key[rows], -learned[rows], group[rows]))]
+        return by
+    return np.lexsort((key, -learned, kind, account))
 
 
 def _ordered(own: OwnLinks) -> bool:

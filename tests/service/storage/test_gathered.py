@@ -9,7 +9,7 @@ from service.storage.database import writing
 from service.storage.gathered import Rows, integers_of, packed_of, texts_of
 from service.storage.sql import insert
 from service.storage.store import Store
-from service.storage.tables import accounts, links
+from service.storage.tables import accounts
 
 IDS = ["plain", 'with "quotes", a comma', "Ünïcode \u2028\n", "a\\b"]
 PROFILES = [b"", b"\x00\xff\xc3", b"\x00", b"ends in zero\x00\x00"]  # no text in any encoding
@@ -30,17 +30,6 @@ def filled(store: Store) -> Store:
                 "content": [0, 0, 0, 0],
                 "layout": [7, 8, 7, 7],
                 "profile": PROFILES,
-            },
-        )
-        insert(
-            connection,
-            links,
-            {
-                "account": [1, 1, 1, 2],
-                "key": [30, 20, 10, 5],
-                "kind": [-2, -2, -7, 9],
-                "learned_at": [100, 200, 300, 400],
-                "verdicts": [0, 0, 0, 0],
             },
         )
     return store
@@ -66,14 +55,6 @@ def test_integers_of_any_size_come_whole(filled: Store) -> None:
     account, created = of(filled, integers_of, all_accounts(), ("account", "created_at"))  # type: ignore[misc]
     assert account.tolist() == [-(2**63), -1, 2**53 + 1, 2**63 - 1]
     assert created.tolist() == [4, 3, 2, 1]
-
-
-def test_rows_come_in_the_order_of_the_index_that_is_named(filled: Store) -> None:
-    rows = Rows(
-        "links", "account IN @accounts", {"accounts": [2, 1]}, "account, kind, learned_at DESC", "links_by_kind"
-    )
-    found = of(filled, integers_of, rows, ("account", "kind", "key"))
-    assert [column.tolist() for column in found] == [[1, 1, 1, 2], [-7, -2, -2, 9], [10, 20, 30, 5]]  # type: ignore[attr-defined]
 
 
 def test_where_there_are_no_rows_columns_are_empty(filled: Store) -> None:
