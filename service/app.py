@@ -48,6 +48,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 CHORE_EVERY = 150  # rounds of the follower, 2 s each by default
 
+STREAMED = 65_536  # accounts of streams that may wait to be scored; what each stream brings at a time is bounded
+
 STARTER_GROUP = "gatehouse.starter"
 
 TrainStarter = Callable[[Path], None]
@@ -81,7 +83,7 @@ class App:
 
     def close(self) -> None:
         """Writes what waits and closes the database."""
-        for part in ("score_accounts", "writer", "shadow"):
+        for part in ("score_accounts", "score_streams", "writer", "shadow"):
             running = self.__dict__.pop(part, None)
             if running is not None:
                 running.close()
@@ -181,6 +183,19 @@ class App:
         return Together(ScoreAccounts(self.store, self.writer, self.door, self.models, self.shadow))
 
     @cached_property
+    def score_streams(self) -> Together:
+        """The same for batches of streams, in a queue of their own: whoever asks about one account must not wait there.
+
+        Streams wait for their turn where single callers would be refused; how many there are is bounded, and how much
+        each has under way.
+        """
+        from service.usecases.score_accounts import ScoreAccounts
+        from service.usecases.together import Together
+
+        score = ScoreAccounts(self.store, self.writer, self.door, self.models, self.shadow)
+        return Together(score, waiting=STREAMED)
+
+    @cached_property
     def shadow(self) -> Shadow:
         """The deed of scoring with a challenger beside the champion."""
         from service.usecases.shadow import Shadow
@@ -273,7 +288,7 @@ class App:
 
         store = self.store
         return UseCases(
-            score_accounts=self.score_accounts,
+            score_accounts=self.score_streams,
             ask_scores=self.score_accounts.ask,
             get_assessment=GetAssessment(store, self.models),
             list_assessments=ListAssessments(store),

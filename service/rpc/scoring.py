@@ -20,7 +20,7 @@ from service.rpc.errors import status_of
 from service.rpc.intake import worked
 from service.rpc.later import Later
 from service.rpc.outflow import Outflow
-from service.rpc.pace import Asking, Pace
+from service.rpc.pace import FEW, Asking, Pace
 from service.rpc.ports import AskScores, UseCases
 
 METHOD = "/gatehouse.risk.v1.ScoringService/ScoreAccount"
@@ -44,11 +44,12 @@ def asked(
 class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
     """Scores accounts; a stream is scored in batches of what has come, one account is a batch of one."""
 
-    def __init__(self, use_cases: UseCases, caller: Caller, readers: Executor) -> None:
+    def __init__(self, use_cases: UseCases, caller: Caller, readers: Executor, asking: Asking) -> None:
+        """``asking``: all who ask this server, those too whom other processes answer."""
         self._use_cases = use_cases
         self._caller = caller
         self._readers = readers
-        self._asking = Asking()
+        self._asking = asking
 
     def ScoreAccount(self, request: pb.ScoreAccountRequest, context: grpc.ServicerContext) -> Later:  # type: ignore[override]  # see server.LATER
         """One account, as soon as its batch is durable."""
@@ -97,10 +98,14 @@ class ScoringServicer(scoring_pb2_grpc.ScoringServiceServicer):
             assessments=[assessment_to_wire(item) for item in page.items], next_page_token=page.next_page_token
         )
 
-    def _score(
-        self, asked: Sequence[ScoreRequest], context: grpc.ServicerContext
-    ) -> Sequence[Assessment | GatehouseError]:
-        return self._use_cases.score_accounts(asked, now=self._caller.now(), timeout_s=self._caller.timeout_s(context))
+    def _score(self, asked: Sequence[ScoreRequest], context: grpc.ServicerContext) -> list[Assessment | GatehouseError]:
+        # Reasons are a core's time each, and a step of a call has to end: of requests that want them few go at a time.
+        at_once = len(asked) if sum(item.explain for item in asked) <= FEW else FEW
+        answers: list[Assessment | GatehouseError] = []
+        for at in range(0, len(asked), at_once):
+            some, timeout_s = asked[at : at + at_once], self._caller.timeout_s(context)
+            answers += self._use_cases.score_accounts(some, now=self._caller.now(), timeout_s=timeout_s)
+        return answers
 
 
 def _read(data: bytes) -> ScoreRequest | tuple[str, GatehouseError]:

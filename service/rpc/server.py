@@ -39,6 +39,7 @@ from service.rpc.interceptors import Answering, Elsewhere, Telemetry
 from service.rpc.labels import LabelServicer
 from service.rpc.later import Deadlines
 from service.rpc.models import ModelServicer
+from service.rpc.pace import Asking
 from service.rpc.pools import Pools
 from service.rpc.ports import UseCases
 from service.rpc.scorers import Scorers
@@ -90,7 +91,8 @@ class GatehouseServer:
     ) -> None:
         """``scorers``: processes that answer ScoreAccount in the place of ``use_cases``."""
         caller = Caller(now, limits.default_timeout_s)
-        elsewhere = {} if scorers is None else {SCORE_ACCOUNT: Elsewhere(scorers.ask, caller)}
+        asking = Asking()
+        elsewhere = {} if scorers is None else {SCORE_ACCOUNT: Elsewhere(asking.counted(scorers.ask), caller)}
         self._pools = Pools.make(limits.threads, limits.max_concurrent, limits.max_streams)
         self._deadlines = Deadlines()
         self._server = grpc.server(
@@ -99,7 +101,7 @@ class GatehouseServer:
             options=_options(limits),
             maximum_concurrent_rpcs=limits.max_concurrent + limits.max_streams + limits.max_aside,
         )
-        scoring = ScoringServicer(use_cases, caller, self._pools.readers)
+        scoring = ScoringServicer(use_cases, caller, self._pools.readers, asking)
         scoring_pb2_grpc.add_ScoringServiceServicer_to_server(scoring, self._server)
         signals = SignalServicer(use_cases, caller, self._pools.readers)
         signals_pb2_grpc.add_SignalServiceServicer_to_server(signals, self._server)

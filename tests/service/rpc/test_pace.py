@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from service.rpc.pace import CALM, FEW, MANY, QUICK, Asking, Pace
+from service.rpc.pace import CALM, FEW, GROWTH, MANY, QUICK, Asking, Pace
+
+SWIFT = QUICK // MANY  # microseconds of an account, of which the largest batch is quick
 
 
 def grown(asking: Asking) -> Pace:
@@ -10,7 +12,7 @@ def grown(asking: Asking) -> Pace:
     pace = Pace(asking)
     while (items := pace.most()) < MANY:
         pace.begins()
-        pace.took(items, QUICK)
+        pace.took(items, items * SWIFT)
     return pace
 
 
@@ -19,21 +21,31 @@ def test_a_stream_that_is_alone_and_quickly_answered_has_large_batches_in_the_en
     assert grown(Asking()).most() == MANY
 
 
+def test_batches_grow_by_steps_and_never_beyond_what_would_be_quick() -> None:
+    pace = Pace(Asking())
+    sizes = []
+    for _ in range(5):
+        pace.begins()
+        pace.took(pace.most(), pace.most() * QUICK // 1_500)  # 1,500 accounts a second
+        sizes.append(pace.most())
+    assert sizes == [GROWTH * FEW, 1_500, 1_500, 1_500, 1_500]
+
+
 def test_small_batches_say_nothing_of_larger_ones() -> None:
     pace = Pace(Asking())
     for _ in range(10):
         pace.begins()
-        pace.took(FEW - 1, QUICK)
+        pace.took(FEW - 1, 1)
     assert pace.most() == FEW
 
 
 def test_batches_that_take_long_become_smaller_again_and_never_larger_than_they_were() -> None:
     pace = grown(Asking())
     sizes = []
-    for _ in range(4):
+    for _ in range(6):
         pace.took(pace.most(), QUICK + 1)
         sizes.append(pace.most())
-    assert sizes == [512, 256, 256, 256]
+    assert sizes == [2_048, 1_024, 512, 256, 256, 256]
 
 
 def test_whoever_asks_meanwhile_makes_batches_small_until_nobody_has_asked_for_some() -> None:
@@ -44,8 +56,17 @@ def test_whoever_asks_meanwhile_makes_batches_small_until_nobody_has_asked_for_s
     for _ in range(8):
         sizes.append(pace.most())
         pace.begins()
-        pace.took(sizes[-1], QUICK)
-    assert sizes == [FEW] * (CALM + 1) + [2 * FEW, MANY, MANY]
+        pace.took(sizes[-1], sizes[-1] * SWIFT)
+    assert sizes == [FEW] * (CALM + 1) + [GROWTH * FEW, MANY, MANY]
+
+
+def test_those_whom_another_process_answers_are_company_too() -> None:
+    asking = Asking()
+    pace = grown(asking)
+    ask = asking.counted(lambda number, *, twice: number * (1 + twice))
+    assert pace.most() == MANY
+    assert ask(21, twice=True) == 42
+    assert pace.most() == FEW
 
 
 def test_two_streams_are_company_to_each_other() -> None:
