@@ -171,7 +171,10 @@ class Together:
             self._tell(batch, (), error)
             return
         begun = done.result()
-        begun.written.add_done_callback(lambda _: self._written(batch, begun))
+        # A future keeps what hangs on it, and would keep itself by way of ``begun``. Then only the collector of cycles
+        # finds a batch with its accounts and their history: for 10 ms every 0.6 s, which the slowest calls waited.
+        held = [begun]
+        begun.written.add_done_callback(lambda _: self._written(batch, held.pop()))
         self._start()
 
     def _written(self, batch: _Batch, begun: Begun) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
@@ -186,3 +188,22 @@ def test_closing_answers_what_waits_and_refuses_what_comes_after() -> None:
         disk.get(timeout=20).set_result(NOTHING)
         assert len(under_way.result(20)) == len(waits.result(20)) == 1
         closing.result(20)
+
+
+def test_a_batch_that_was_answered_is_gone_before_anybody_looks_for_cycles() -> None:
+    disk: SimpleQueue[Future[Outcomes]] = SimpleQueue()
+    together = Together(Deed(disk=disk))
+    gc.collect()
+    gc.disable()
+    try:
+        asked = together.ask([request("r1")], now=1)
+        disk.get(timeout=30).set_result(NOTHING)
+        left = weakref.ref(asked.result(30)[0])
+        del asked
+        end = time.monotonic() + 5
+        while left() is not None and time.monotonic() < end:
+            time.sleep(0.01)  # threads let go of what they ran
+        assert left() is None
+    finally:
+        gc.enable()
+        together.close()
