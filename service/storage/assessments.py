@@ -20,7 +20,7 @@ from service.domain.records import Assessment, LinkSummary
 from service.domain.requests import Page
 from service.storage import blocks
 from service.storage.pages import page_of, position
-from service.storage.sql import Int64s, Row, Values, insert, run
+from service.storage.sql import Int64s, Row, Runs, Values, insert, run
 from service.storage.tables import assessments
 
 _COLUMNS = (
@@ -39,7 +39,7 @@ class Chances:
     rate: NDArray[np.float64]  # chance of that: the least share that was let through at any of those times
 
 
-def insert_assessments(connection: Connection, made: Sequence[Assessment], on_conflict: str = "") -> None:
+def insert_assessments(connection: Runs, made: Sequence[Assessment], on_conflict: str = "") -> None:
     """Appends assessments."""
     rows: dict[str, Values] = {
         "assessment_id": [a.assessment_id for a in made],
@@ -97,7 +97,7 @@ def _record(row: Row) -> Assessment:
     )
 
 
-def stored_requests(connection: Connection, asked: Sequence[Assessment]) -> dict[str, Assessment]:
+def stored_requests(connection: Runs, asked: Sequence[Assessment]) -> dict[str, Assessment]:
     """Those kept under the same requests (``r:id``), or under the same ids where no request made them (``a:id``)."""
     out: dict[str, Assessment] = {}
     requests = [each.request_id for each in asked if each.request_id is not None]

@@ -9,9 +9,8 @@ that write at one moment do not see each other's rows, so neither could tell whe
 from __future__ import annotations
 
 import numpy as np
-from sqlalchemy import Connection
 
-from service.storage.sql import Int64s, changed, run
+from service.storage.sql import Int64s, Runs, changed, run
 
 OWN_ROWS = 192  # one walk over so many costs a third of a look-up by kind
 
@@ -22,7 +21,7 @@ COUNTED = (
 _MARKED = "UPDATE links SET crowded = 1 WHERE account IN @accounts AND crowded = 0"
 
 
-def crowded(connection: Connection, account: Int64s) -> Int64s:
+def crowded(connection: Runs, account: Int64s) -> Int64s:
     """For each row about to be kept 1 where its account may then have more than ``OWN_ROWS`` rows, else 0; shape (n,).
 
     Rows that such an account has already are marked here, so that of more than ``OWN_ROWS`` all are marked. One may be

@@ -192,27 +192,38 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 def glance(engine: Engine) -> AbstractContextManager[Runs]:
     """``reading`` for a few look-ups: on SQLite without SQLAlchemy's connection, which takes longer than they do."""
-    return reading(engine) if engine.dialect.name == "postgresql" else _Glance(engine)
+    return reading(engine) if engine.dialect.name == "postgresql" else _Bare(engine, writes=False)
 
 
-class _Glance:
+def committing(engine: Engine) -> AbstractContextManager[Runs]:
+    """``writing`` for a group commit, on SQLite likewise: that connection takes as long as some arrivals' rows."""
+    return writing(engine) if engine.dialect.name == "postgresql" else _Bare(engine, writes=True)
+
+
+class _Bare:
     """A driver's connection of the pool, in a transaction of its own."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, *, writes: bool) -> None:
+        self._engine, self._writes = engine, writes
         self.dialect = engine.dialect
 
     def __enter__(self) -> Self:
-        self.connection = self._engine.raw_connection()
-        try:
-            self.connection.cursor().execute("BEGIN")
-        except BaseException:  # Ctrl-C, too: no __exit__ follows an __enter__ that failed, and the pool would lose one
-            self.connection.close()
-            raise
+        with _translated(self._engine):
+            self.connection = self._engine.raw_connection()
+            try:
+                self.connection.cursor().execute("BEGIN IMMEDIATE" if self._writes else "BEGIN")
+            except BaseException:  # Ctrl-C, too: no __exit__ follows an __enter__ that failed; the pool would lose one
+                self.connection.close()
+                raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self.connection.close()  # the pool rolls back
+        with _translated(self._engine):
+            try:
+                if error is None and self._writes:
+                    self.connection.commit()
+            finally:
+                self.connection.close()  # the pool rolls back
         if isinstance(error, SqliteError):
             known = problem(self._engine.url, error)
             if known is not None:

@@ -8,7 +8,6 @@ from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from service.domain.codes import code32
 from service.domain.facts import (
@@ -23,7 +22,7 @@ from service.domain.facts import (
 )
 from service.storage import layouts
 from service.storage.crowds import crowded
-from service.storage.sql import Int64s, Row, Values, columns_of, insert, run
+from service.storage.sql import Int64s, Row, Runs, Values, columns_of, insert, run
 from service.storage.tables import accounts, link_events, link_kinds, links, names, payments, signals
 
 AnyFacts: TypeAlias = SignupFacts | PaymentFacts | UsageFacts | SignalFacts | OwnLinkFacts
@@ -93,11 +92,15 @@ def first_sights(shown: LinkFacts, learned: Int64s) -> tuple[LinkFacts, Int64s]:
     return shown.take(rows), learned[rows]
 
 
-def insert_links(connection: Connection, shown: LinkFacts, learned: Int64s, kinds_known: set[int]) -> set[int]:
+def insert_links(connection: Runs, shown: LinkFacts, learned: Int64s, kinds_known: set[int]) -> set[int]:
     """Keeps first sights of rows in any order, repeated or not; returns the kinds new to ``kinds_known``."""
+    return insert_sights(connection, *first_sights(shown, learned), kinds_known)
+
+
+def insert_sights(connection: Runs, shown: LinkFacts, learned: Int64s, kinds_known: set[int]) -> set[int]:
+    """The same for what ``first_sights`` made."""
     if not len(shown):
         return set()
-    shown, learned = first_sights(shown, learned)
     fresh = set(np.unique(shown.kind).tolist()) - kinds_known
     if fresh:
         insert(connection, link_kinds, {"kind": sorted(fresh)}, "ON CONFLICT DO NOTHING")
@@ -113,7 +116,7 @@ def insert_links(connection: Connection, shown: LinkFacts, learned: Int64s, kind
     return fresh
 
 
-def verdict_bits(connection: Connection, account: Int64s) -> Int64s:
+def verdict_bits(connection: Runs, account: Int64s) -> Int64s:
     """For each account 1 if it was ever called fraud, plus 2 if it was ever called legitimate."""
     distinct, inverse = np.unique(account, return_inverse=True)
     sql = "SELECT account, verdict FROM verdict_spans WHERE account IN @accounts GROUP BY account, verdict"
@@ -123,7 +126,7 @@ def verdict_bits(connection: Connection, account: Int64s) -> Int64s:
     return bits[inverse]
 
 
-def insert_signups(connection: Connection, facts: SignupFacts, learned: Int64s) -> None:
+def insert_signups(connection: Runs, facts: SignupFacts, learned: Int64s) -> None:
     """Accounts, without their links."""
     profile = np.ascontiguousarray(facts.profile, "<f4")
     rows: dict[str, Values] = {
@@ -138,7 +141,7 @@ def insert_signups(connection: Connection, facts: SignupFacts, learned: Int64s) 
     insert(connection, accounts, rows)
 
 
-def insert_payments(connection: Connection, facts: PaymentFacts, learned: Int64s) -> None:
+def insert_payments(connection: Runs, facts: PaymentFacts, learned: Int64s) -> None:
     """Payment events, without their links."""
     values = np.ascontiguousarray(facts.values, "<i8")
     rows: dict[str, Values] = {
@@ -154,7 +157,7 @@ def insert_payments(connection: Connection, facts: PaymentFacts, learned: Int64s
     insert(connection, payments, rows)
 
 
-def insert_signals(connection: Connection, facts: SignalFacts, learned: Int64s) -> None:
+def insert_signals(connection: Runs, facts: SignalFacts, learned: Int64s) -> None:
     """The customer's own numbers."""
     rows: dict[str, Values] = {
         "event": facts.event,
@@ -168,14 +171,14 @@ def insert_signals(connection: Connection, facts: SignalFacts, learned: Int64s) 
     insert(connection, signals, rows)
 
 
-def insert_link_events(connection: Connection, facts: OwnLinkFacts) -> None:
+def insert_link_events(connection: Runs, facts: OwnLinkFacts) -> None:
     """Which of the customer's own links were recorded; the links themselves go to ``insert_links``."""
     rows: dict[str, Values] = {"event": facts.event, "account": facts.links.account, "content": facts.content}
     insert(connection, link_events, rows)
 
 
 def insert_facts(
-    connection: Connection, facts: SignupFacts | PaymentFacts | SignalFacts | OwnLinkFacts, learned: Int64s
+    connection: Runs, facts: SignupFacts | PaymentFacts | SignalFacts | OwnLinkFacts, learned: Int64s
 ) -> None:
     """Rows of any kind of fact but usage, without their links."""
     if isinstance(facts, SignupFacts):
@@ -197,7 +200,7 @@ def names_said(
     return {("signal", name) for name in facts.names} if isinstance(facts, SignalFacts) else set()
 
 
-def insert_names(connection: Connection, said: set[tuple[str, str]]) -> None:
+def insert_names(connection: Runs, said: set[tuple[str, str]]) -> None:
     """Names by which codes are shown."""
     listed = sorted(said)
     rows: dict[str, Values] = {
@@ -239,7 +242,7 @@ def _stamps(shown: LinkFacts, account: Int64s, happened: Int64s, learned: Int64s
     return np.array([stamp[key] for key in zip(shown.account.tolist(), moments, strict=True)], np.int64)
 
 
-def stored_events(connection: Connection, table: str, events: Int64s) -> tuple[Int64s, Int64s]:
+def stored_events(connection: Runs, table: str, events: Int64s) -> tuple[Int64s, Int64s]:
     """Ids and contents of those events that ``table`` has."""
     if not run(connection, f"SELECT 1 FROM {table} LIMIT 1"):  # a first import asks a hundred thousand ids at a time
         return np.empty(0, np.int64), np.empty(0, np.int64)
@@ -248,7 +251,7 @@ def stored_events(connection: Connection, table: str, events: Int64s) -> tuple[I
     return event, content
 
 
-def stored_accounts(connection: Connection, account: Int64s) -> tuple[Int64s, Int64s, Int64s]:
+def stored_accounts(connection: Runs, account: Int64s) -> tuple[Int64s, Int64s, Int64s]:
     """Ids and contents of those accounts that have signed up, and which of all were erased."""
     sql = "SELECT account, content, erased_at FROM accounts WHERE account IN @accounts"
     found: list[Row] = run(connection, sql, accounts=np.unique(account))

@@ -13,7 +13,6 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection
 
 from service.domain.codes import hash64
 from service.domain.profile import PROFILE
@@ -47,7 +46,7 @@ def known(connection: Runs) -> dict[int, Fields]:
     }
 
 
-def declare(connection: Connection) -> None:
+def declare(connection: Runs) -> None:
     """Records this code's layouts, if they are new."""
     ours = (PROFILE_FIELDS, PAYMENT_FIELDS, USAGE_FIELDS)
     rows: dict[str, Values] = {

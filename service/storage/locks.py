@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from service.storage.sql import Runs, run
+
 _UPGRADE, _LINKS, _LABELS, _MODELS, _RUNS = 7_406_283_115, 7_406_283_116, 7_406_283_117, 7_406_283_118, 7_406_283_119
 
 
@@ -12,7 +14,7 @@ def lock_upgrade(connection: Connection) -> None:
     _lock(connection, "pg_advisory_xact_lock", _UPGRADE)
 
 
-def lock_links(connection: Connection, *, alone: bool = False) -> None:
+def lock_links(connection: Runs, *, alone: bool = False) -> None:
     """Keeps link writers and label writers apart, of whom neither would see the other's new rows.
 
     Without it a link shown in the very moment in which its account is labelled would never be marked. ``alone`` is the
@@ -39,6 +41,6 @@ def lock_runs(connection: Connection) -> None:
     _lock(connection, "pg_advisory_xact_lock", _RUNS)
 
 
-def _lock(connection: Connection, function: str, number: int) -> None:
+def _lock(connection: Runs, function: str, number: int) -> None:
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT {function}({number})")
+        run(connection, f"SELECT {function}({number})")

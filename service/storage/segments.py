@@ -31,7 +31,7 @@ from sqlalchemy import Connection
 from service.domain.errors import DatabaseProblem
 from service.domain.facts import Repeated, UsageFacts
 from service.domain.time import DAY
-from service.storage.sql import Int64s, Values, insert, run
+from service.storage.sql import Int64s, Runs, Values, insert, run
 from service.storage.tables import segments, usage_events, usage_log
 
 _NUMBERS = ("event", "account", "happened", "learned", "ip", "ip_net", "client", "model")
@@ -117,13 +117,13 @@ class Segments:
         self._lock = Lock()
 
     @classmethod
-    def log(cls, connection: Connection, part: int, facts: UsageFacts, learned: Int64s) -> None:
+    def log(cls, connection: Runs, part: int, facts: UsageFacts, learned: Int64s) -> None:
         """Keeps live exchanges in the database until ``rawusage.flush`` moves them into a segment."""
         cls.keep(connection, part, table_of(facts, learned))
         insert(connection, usage_events, {"event": facts.event, "content": facts.content})
 
     @staticmethod
-    def keep(connection: Connection, part: int, table: pa.Table) -> None:
+    def keep(connection: Runs, part: int, table: pa.Table) -> None:
         """Keeps rows under a part's number, their ids being kept already."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, SCHEMA) as stream:
@@ -211,7 +211,7 @@ class Segments:
         insert(connection, segments, row)
 
     @staticmethod
-    def listed(connection: Connection, start: int = -(2**62), end: int = 2**62) -> list[Segment]:
+    def listed(connection: Runs, start: int = -(2**62), end: int = 2**62) -> list[Segment]:
         """Published segments with exchanges that happened in [start, end)."""
         sql = (
             "SELECT segment, path, first_at, last_at, last_learned, exchanges, sha256 FROM segments "
@@ -271,7 +271,7 @@ class Segments:
             if path not in known and self._fs.modified(self._full(path)).timestamp() * 1_000_000 < older_than
         ]
 
-    def known(self, connection: Connection, ids: Int64s, happened: Int64s) -> tuple[Int64s, Int64s]:
+    def known(self, connection: Runs, ids: Int64s, happened: Int64s) -> tuple[Int64s, Int64s]:
         """Which of these event ids are in segments of their day or the days beside it, and with what content.
 
         An id that comes again with a moment further away is taken as new: to find it, every file would be read.

@@ -17,6 +17,7 @@ from itertools import chain
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -64,9 +65,15 @@ def encoded(parameters: Mapping[str, Any], dialect: str) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, value in parameters.items():
         if isinstance(value, np.ndarray):
-            value = value.tolist()  # noqa: PLW2901 - the same parameter in another form
-        out[name] = json.dumps(value) if dialect == "sqlite" and isinstance(value, list | tuple) else value
+            out[name] = _as_json(value) if dialect == "sqlite" else value.tolist()
+        else:
+            out[name] = json.dumps(value) if dialect == "sqlite" and isinstance(value, list | tuple) else value
     return out
+
+
+def _as_json(values: NDArray[Any]) -> str:
+    """An array of numbers; the standard library takes ten times as long."""
+    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY).decode()
 
 
 def cursor_of(connection: Runs) -> Any:
@@ -97,7 +104,7 @@ def blocks(connection: Connection, sql: str, size: int = 100_000, **parameters: 
         cursor.close()
 
 
-def changed(connection: Connection, sql: str, **parameters: Any) -> int:
+def changed(connection: Runs, sql: str, **parameters: Any) -> int:
     """Runs a statement and returns how many rows it wrote or deleted."""
     dialect = connection.dialect.name
     cursor = cursor_of(connection)
@@ -113,7 +120,7 @@ def columns_of(rows: Sequence[Row], width: int) -> list[Int64s]:
     return [np.ascontiguousarray(table[:, i]) for i in range(width)]
 
 
-def insert(connection: Connection, table: Table, columns: Mapping[str, Values], on_conflict: str = "") -> None:
+def insert(connection: Runs, table: Table, columns: Mapping[str, Values], on_conflict: str = "") -> None:
     """Inserts rows given as columns of one length. ``on_conflict`` is the statement's ``ON CONFLICT ...`` clause.
 
     Raises the driver's IntegrityError where a row breaks a key and no clause says what to do then.
@@ -142,7 +149,7 @@ def _lists(columns: Sequence[Values], low: int, high: int) -> tuple[list[Any], .
 
 
 def _insert_sqlite(
-    connection: Connection, table: Table, names: tuple[str, ...], columns: Sequence[Values], on_conflict: str
+    connection: Runs, table: Table, names: tuple[str, ...], columns: Sequence[Values], on_conflict: str
 ) -> None:
     """By statements of many rows.
 
@@ -182,9 +189,7 @@ def _postgres_insert(table: Table, names: tuple[str, ...], on_conflict: str) -> 
     return f"INSERT INTO {table.name} ({', '.join(names)}) SELECT * FROM unnest({arrays}) {on_conflict}"
 
 
-def _copy(
-    connection: Connection, table: Table, names: tuple[str, ...], columns: Sequence[Values], on_conflict: str
-) -> None:
+def _copy(connection: Runs, table: Table, names: tuple[str, ...], columns: Sequence[Values], on_conflict: str) -> None:
     listed, kinds = ", ".join(names), [kind.lower() for kind in _postgres_types(table, names)]
     target = f"stage_{table.name}" if on_conflict else table.name
     with cursor_of(connection) as cursor:

@@ -9,12 +9,11 @@ from __future__ import annotations
 from hashlib import blake2b
 
 import numpy as np
-from sqlalchemy import Connection
 
 from service.domain.time import WEEK
 from service.storage import layouts
 from service.storage.memory import Memory
-from service.storage.sql import Int64s, Row, Values, insert, run
+from service.storage.sql import Int64s, Row, Runs, Values, insert, run
 from service.storage.tables import usage_tiles
 from service.tiles.rows import Tiles, pack, unpack
 from service.tiles.usage import USAGE_COLUMNS
@@ -28,7 +27,7 @@ def part_number(ids: Int64s) -> int:
     return int.from_bytes(digest, "little") % (2**63 - 1) + 1
 
 
-def insert_tiles(connection: Connection, tiles: Tiles, part: int) -> None:
+def insert_tiles(connection: Runs, tiles: Tiles, part: int) -> None:
     """Appends tiles as part ``part``: positive if it came live and is to be compacted, negative if it is not."""
     if not len(tiles):
         return
@@ -64,7 +63,7 @@ def merged_rows(rows: list[Row], of: dict[int, layouts.Fields]) -> Tiles:
     return merged(account, layouts.Packed.of([row[1] for row in rows], [row[2] for row in rows]), of)
 
 
-def compact(connection: Connection, account: Int64s, first_week: int, memory: Memory) -> int:
+def compact(connection: Runs, account: Int64s, first_week: int, memory: Memory) -> int:
     """Merges crowded weeks of these accounts from ``first_week`` on; returns how many.
 
     Two at once take different parts, since a part is merged by whoever deleted it.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import psycopg
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from service.domain.facts import Int8s, LinkFacts, OwnLinkFacts, PaymentFacts, SignalFacts, SignupFacts, UsageFacts
@@ -29,11 +29,11 @@ from service.storage.arrivals import (
 )
 from service.storage.assessments import insert_assessments, stored_requests
 from service.storage.byindex import by_index
-from service.storage.database import writing
+from service.storage.database import committing
 from service.storage.locks import lock_links
 from service.storage.memory import Memory
 from service.storage.segments import Segments
-from service.storage.sql import Int64s
+from service.storage.sql import Int64s, Runs
 from service.storage.usagerows import compact, insert_tiles, part_number
 from service.tiles.usage import usage_tiles
 
@@ -65,7 +65,7 @@ def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Arrivals
     """
     for attempt in range(RETRIES):
         try:
-            with writing(engine) as connection:
+            with committing(engine) as connection:
                 before = _changes(connection)
                 outcomes, remember = _write(connection, segments, memory, arrivals)
                 rows = _changes(connection) - before
@@ -79,14 +79,13 @@ def write(engine: Engine, segments: Segments, memory: Memory, arrivals: Arrivals
     raise AssertionError("unreachable")
 
 
-def _changes(connection: Connection) -> int:
+def _changes(connection: Runs) -> int:
     """Rows that a connection to SQLite has changed so far."""
-    driver: Any = connection.connection
-    return int(driver.total_changes) if connection.dialect.name == "sqlite" else 0
+    return int(connection.connection.total_changes) if connection.dialect.name == "sqlite" else 0
 
 
 def _write(
-    connection: Connection, segments: Segments, memory: Memory, arrivals: Arrivals
+    connection: Runs, segments: Segments, memory: Memory, arrivals: Arrivals
 ) -> tuple[Outcomes, Callable[[], None]]:
     lock_links(connection)
     by_index(connection)
@@ -120,7 +119,7 @@ def _part(name: str, rows: Rows, learned_at: Int64s) -> _Part:
     return _Part(name, facts, rows.of, learned, ids, account, none, none, np.empty(0, np.int8))
 
 
-def _stored(connection: Connection, segments: Segments, part: _Part) -> tuple[Int64s, Int64s]:
+def _stored(connection: Runs, segments: Segments, part: _Part) -> tuple[Int64s, Int64s]:
     if part.name != "usage":
         table = {"payments": "payments", "links": "link_events", "signals": "signals"}[part.name]
         return factrows.stored_events(connection, table, part.ids)
@@ -148,6 +147,9 @@ def _settle(
         conflicts: set[int] = set()
         certain: set[int] = set()
         for part in parts:
+            if all(in_) and _all_new(part, erased):
+                part.statuses[:] = NEW
+                continue
             rows = np.flatnonzero(np.array(in_)[part.arrival])
             worded = getattr(part.facts, "worded", None)
             worded = worded if worded is None else worded.take(rows)
@@ -171,6 +173,11 @@ def _settle(
             in_[i] = False
 
 
+def _all_new(part: _Part, erased: Int64s) -> bool:
+    """Whether nothing is stored under its ids, none comes twice and no account was erased, as with nearly all calls."""
+    return not len(part.known_ids) and not len(erased) and len(set(part.ids.tolist())) == len(part.ids)
+
+
 def _against(each: Assessment, seen: dict[str, Assessment]) -> Verdict:
     """Judges one assessment against those stored or earlier in the batch, by request or else by its own id."""
     name = f"a:{each.assessment_id}" if each.request_id is None else f"r:{each.request_id}"
@@ -181,7 +188,7 @@ def _against(each: Assessment, seen: dict[str, Assessment]) -> Verdict:
     return (DUPLICATE if same else CONFLICT), before
 
 
-def _insert(connection: Connection, parts: Sequence[_Part], in_: Sequence[bool], memory: Memory) -> Callable[[], None]:
+def _insert(connection: Runs, parts: Sequence[_Part], in_: Sequence[bool], memory: Memory) -> Callable[[], None]:
     shown: list[LinkFacts] = []
     seen_at: list[Int64s] = []
     said: set[tuple[str, str]] = set()
@@ -206,7 +213,7 @@ def _insert(connection: Connection, parts: Sequence[_Part], in_: Sequence[bool],
         together, learned_at = factrows.first_sights(LinkFacts.concat(shown), np.concatenate(seen_at))
         unknown = ~memory.sights.known(together.account, together.key, learned_at)
         together, learned_at = together.take(unknown), learned_at[unknown]
-        fresh_kinds = factrows.insert_links(connection, together, learned_at, set(memory.kinds))
+        fresh_kinds = factrows.insert_sights(connection, together, learned_at, set(memory.kinds))
 
     def remember() -> None:
         memory.sights.remember(together.account, together.key, learned_at)
@@ -217,7 +224,7 @@ def _insert(connection: Connection, parts: Sequence[_Part], in_: Sequence[bool],
     return remember
 
 
-def add_live_usage(connection: Connection, facts: UsageFacts, learned: Int64s, memory: Memory) -> None:
+def add_live_usage(connection: Runs, facts: UsageFacts, learned: Int64s, memory: Memory) -> None:
     """Tiles, ids and raw rows of live exchanges; crowded weeks are compacted by one write in eight."""
     part = part_number(facts.event)
     insert_tiles(connection, usage_tiles(facts, learned), part)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 
 from service.domain.errors import DatabaseProblem
 from service.storage import database
-from service.storage.database import glance, open_database
+from service.storage.database import committing, glance, open_database
 from service.storage.schema import ensure, upgrade
 from service.storage.sql import run
 from service.storage.store import Store, open_store
@@ -122,6 +122,24 @@ def test_the_look_ups_of_a_glance_see_one_moment_and_leave_the_connection_free(s
             store.write([arrival(START, signups=signup(f"b{before}"))])
             assert run(connection, "SELECT count(*) FROM accounts") == [(before,)]
         assert len(store.accounts()) == before + 1
+
+
+def test_a_group_commit_is_kept_when_its_block_ends_and_nothing_of_it_where_that_fails(store: Store) -> None:
+    def kept() -> list[int]:
+        with glance(store.engine) as connection:
+            return [event for (event,) in run(connection, "SELECT event FROM usage_events ORDER BY event")]
+
+    def keep(event: int) -> None:
+        with committing(store.engine) as connection:
+            run(connection, "INSERT INTO usage_events (event, content) VALUES (:event, 1)", event=event)
+            if event % 2:
+                raise KeyError(event)
+
+    for event in (2, 3, 4):
+        before = kept()
+        with pytest.raises(KeyError) if event % 2 else nullcontext():
+            keep(event)
+        assert kept() == ([*before, event] if event % 2 == 0 else before)
 
 
 def test_a_glance_names_the_command_where_a_table_is_gone(store: Store) -> None:
