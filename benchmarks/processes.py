@@ -92,7 +92,7 @@ class Ran:
     output: str
     seconds: float
     cpu_seconds: float  # user and system, with that of its children
-    peak_mib: float  # resident memory: the highest mark of each of its processes, added; NaN where none was seen
+    peak_mib: float  # highest mark of each of its processes, added, and of memory between them; NaN where none was seen
 
 
 def ran(*arguments: str, environment: Mapping[str, str] | None = None, python: str = sys.executable) -> Ran:
@@ -116,19 +116,31 @@ def ran(*arguments: str, environment: Mapping[str, str] | None = None, python: s
 def _watched(pid: int) -> tuple[int, float, float]:
     """Waits for a process; (exit code, seconds of processors, highest memory in MiB).
 
-    The peak is not ``getrusage``'s: a child's figure there begins with its parent's size.
+    The peak is not ``getrusage``'s: a child's figure there begins with its parent's size. What one process has handed
+    to another that has not mapped it yet is in nobody's resident memory: it is what the machine's shared memory has
+    grown by, beyond what they have mapped of it. Of other programs that make shared memory meanwhile it has that, too.
     """
     marks: dict[int, float] = {}
+    between = 0.0
+    before = _kib("/proc/meminfo", "Shmem:")
     while True:
         ended, status, used = os.wait4(pid, os.WNOHANG)
         if ended:
-            peak = sum(marks.values()) if marks else float("nan")
+            peak = sum(marks.values()) + between if marks else float("nan")
             return os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, peak
+        mapped = 0.0
         for one in _family(pid):
             with contextlib.suppress(OSError, StopIteration):  # it may end while we look
-                lines = Path(f"/proc/{one}/status").read_text(encoding="ascii", errors="replace").splitlines()
-                marks[one] = float(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
+                marks[one] = _kib(f"/proc/{one}/status", "VmHWM:") / 1024
+                mapped += _kib(f"/proc/{one}/status", "RssShmem:")
+        between = max(between, (_kib("/proc/meminfo", "Shmem:") - before - mapped) / 1024)
         time.sleep(0.02)
+
+
+def _kib(file: str, name: str) -> float:
+    """A figure of one of the kernel's lists. Raises StopIteration where there is none of the name, and OSError."""
+    lines = Path(file).read_text(encoding="ascii", errors="replace").splitlines()
+    return float(next(line.split()[1] for line in lines if line.startswith(name)))
 
 
 def _family(pid: int) -> Iterator[int]:

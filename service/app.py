@@ -310,6 +310,11 @@ class App:
         )
 
 
+def keyring_is_there(settings: Settings) -> bool:
+    """Whether ``open_keyring`` would find keys, and generate none."""
+    return settings.hmac_keys is not None or settings.keyring_file().exists()
+
+
 def open_keyring(settings: Settings) -> Keyring:
     """The environment's keys, or a local file's, generated with a warning where there is none yet."""
     from service.signals.keyring import Keyring, local_keyring

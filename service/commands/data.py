@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import click
 
+from service.app import keyring_is_there, open_keyring
 from service.commands.allocation import keep_memory
 from service.commands.context import Advance, Run, command_options, now
+from service.commands.reading import reader
 from service.domain.errors import UsageError
 from service.loading import loading
-from service.usecases.import_directory import Counts, ImportReport, import_directory, import_labels
+
+# Names of types only: a large import starts its second process before it loads what it needs itself.
+if TYPE_CHECKING:
+    from service.usecases.import_directory import Counts, ImportReport
 
 SHOWN_BAD_ROWS = 20
 
@@ -44,7 +49,21 @@ def import_command(run: Run, directory: Path, skip_bad_rows: Path | None) -> Non
     published whole or not at all, and what is known already is counted and left alone.
     """
     keep_memory()
-    _run(run, import_directory, directory, skip_bad_rows)
+    moment, skips = now(), skip_bad_rows is not None
+    with reader(directory) as beside:
+        if beside is not None and keyring_is_there(run.settings):
+            beside.begin(run.settings, open_keyring(run.settings), directory, moment, originals=skips)
+        with loading():
+            from service.usecases.import_directory import import_directory  # noqa: PLC0415
+        with run.app() as app, _Progress(run) as progress, _interruption(run):
+            with loading():
+                if beside is not None:
+                    beside.begin(run.settings, app.keyring, directory, moment, originals=skips)
+                door, store = app.door if beside is None else beside.beside(), app.store
+            report = import_directory(
+                directory, door=door, store=store, now=moment, skip_bad_rows=skip_bad_rows, progress=progress
+            )
+    _say(run, report, skip_bad_rows)
 
 
 @click.group("labels")
@@ -62,21 +81,29 @@ def labels_import_command(run: Run, file: Path, skip_bad_rows: Path | None) -> N
     Its columns are account_id, verdict, decided_at and analyst, and optionally campaign_id, evidence and retracted_at.
     A campaign that is not known yet is created; a known label with retracted_at is a retraction.
     """
-    _run(run, import_labels, file, skip_bad_rows)
-
-
-def _run(run: Run, deed: Callable[..., ImportReport], path: Path, skip_bad_rows: Path | None) -> None:
-    with run.app() as app, _Progress(run) as progress:
+    with loading():
+        from service.usecases.import_directory import import_labels  # noqa: PLC0415
+    with run.app() as app, _Progress(run) as progress, _interruption(run):
         with loading():
             door, store = app.door, app.store
-        try:
-            report = deed(path, door=door, store=store, now=now(), skip_bad_rows=skip_bad_rows, progress=progress)
-        except KeyboardInterrupt:
-            run.say(
-                "interrupted: nothing of the file being read was imported, the files before it were; "
-                "run the same command again to go on"
-            )
-            raise
+        report = import_labels(file, door=door, store=store, now=now(), skip_bad_rows=skip_bad_rows, progress=progress)
+    _say(run, report, skip_bad_rows)
+
+
+@contextmanager
+def _interruption(run: Run) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        run.say(
+            "interrupted: nothing of the file being read was imported, the files before it were; "
+            "run the same command again to go on"
+        )
+        raise
+
+
+def _say(run: Run, report: ImportReport, skip_bad_rows: Path | None) -> None:
+    """The report. Raises UsageError where files were refused."""
     _say_what_is_wrong(run, report, skip_bad_rows)
     result: dict[str, object] = {"files": {name: asdict(counts) for name, counts in report.files.items()}}
     if "labels" in report.files:

@@ -27,17 +27,17 @@ from service.domain.facts import (
 from service.domain.raw import Label
 from service.storage import factrows, labels, layouts
 from service.storage.arrivals import CONFLICT, NEW, judge
-from service.storage.database import shown, writing
+from service.storage.database import roomy, shown, writing
 from service.storage.locks import lock_links
 from service.storage.memory import Memory
+from service.storage.readyusage import ReadyUsage, ready
 from service.storage.segments import Segment, Segments, table_of
 from service.storage.sql import Int64s, columns_of, run
 from service.storage.usagerows import insert_tiles, part_number
 from service.tiles.history import union_usage
 from service.tiles.rows import Tiles
-from service.tiles.usage import usage_tiles
 
-SEGMENT_ROWS = 1_000_000  # exchanges of one file, about 130 bytes each in memory
+SEGMENT_ROWS = 500_000  # exchanges of one file, about 130 bytes each in memory
 TILE_ROWS = 400_000  # tiles gathered before they are packed, 264 bytes each
 LINK_ROWS = 1_500_000  # link rows gathered before they are written, 28 bytes each
 LONGEST_RUN = 8_000_000  # event ids; one that long is merged no more, or a file would need twice its ids in memory
@@ -50,7 +50,12 @@ def bulk(engine: Engine, segments: Segments, memory: Memory) -> Iterator[Bulk]:
     staged: list[Segment] = []
     published = False
     try:
-        with writing(engine) as connection, Behind(at_once=not _shared(connection)) as writes, Behind() as stages:
+        with (
+            writing(engine) as connection,
+            roomy(connection),
+            Behind(at_once=not _shared(connection)) as writes,
+            Behind() as stages,
+        ):
             file = Bulk(connection, segments, memory, staged, writes, stages)
             yield file
             file.finish()
@@ -114,13 +119,13 @@ class Bulk:
         stored = factrows.stored_events(self._connection, "signals", facts.event)
         return self._keep(facts, judge(facts.event, facts.content, *stored), facts.account, facts.happened)
 
-    def usage(self, facts: UsageFacts) -> Int8s:
+    def usage(self, made: UsageFacts | ReadyUsage) -> Int8s:
         """Exchanges."""
-        order = np.argsort(facts.event)
-        ordered = facts.event[order]
+        batch = ready(made) if isinstance(made, UsageFacts) else made
+        facts, ordered = batch.facts, batch.events
         sources = (
             factrows.stored_events(self._connection, "usage_events", ordered),
-            self._segments.known(self._connection, facts.event, facts.happened),
+            self._segments.known(self._connection, ordered, facts.happened[batch.order]),
             self._seen.known(ordered),
         )
         ids, first = np.unique(np.concatenate([ids for ids, _ in sources]), return_index=True)
@@ -129,7 +134,7 @@ class Bulk:
         else:
             contents = np.concatenate([contents for _, contents in sources])[first]
             statuses = judge(facts.event, facts.content, ids, contents, facts.worded)
-        return self._keep(facts, statuses, facts.account, facts.happened)
+        return self._keep(batch, statuses, facts.account, facts.happened)
 
     def labels(self, said: Sequence[Label]) -> Int8s:
         """Analysts' verdicts."""
@@ -137,7 +142,7 @@ class Bulk:
 
     def _keep(
         self,
-        facts: factrows.AnyFacts,
+        batch: factrows.AnyFacts | ReadyUsage,
         statuses: Int8s,
         account: Int64s,
         learned: Int64s,
@@ -150,11 +155,12 @@ class Bulk:
         if not self._declared:
             layouts.declare(self._connection)
             self._declared = True
-        whole = len(rows) == len(facts)
+        whole = len(rows) == len(batch)
+        facts = batch.facts if isinstance(batch, ReadyUsage) else batch
         if not whole:
             facts, learned = factrows.pick(facts, rows), learned[rows]
         if isinstance(facts, UsageFacts):
-            self._gather(facts, learned)
+            self._gather(batch if whole and isinstance(batch, ReadyUsage) else ready(facts))
         else:
             # Nothing may be written beside a statement that may fail: SQLite then takes back all there was before.
             self._writes.done()
@@ -169,11 +175,11 @@ class Bulk:
                 self._write_links()
         return statuses
 
-    def _gather(self, facts: UsageFacts, learned: Int64s) -> None:
-        self._seen.add(facts.event, facts.content)
-        self._raw.append(table_of(facts, learned))
-        self._tiles.append(usage_tiles(facts, learned))
-        self._parts.append(part_number(facts.event))
+    def _gather(self, batch: ReadyUsage) -> None:
+        self._seen.add(batch.events, batch.facts.content[batch.order])
+        self._raw.append(table_of(batch.facts, batch.facts.happened))
+        self._tiles.append(batch.tiles)
+        self._parts.append(batch.part)
         if sum(table.num_rows for table in self._raw) >= SEGMENT_ROWS:
             self._stage()
         if sum(map(len, self._tiles)) >= TILE_ROWS:
@@ -200,8 +206,8 @@ class Bulk:
 
     def finish(self) -> None:
         """Writes what was gathered; the transaction commits after this."""
+        self._write_tiles()  # first: a segment may still be under way, and the next one would wait for it
         self._stage()
-        self._write_tiles()
         self._write_links()
         self._stages.done()
         self._writes.done()
@@ -276,8 +282,8 @@ class _Seen:
         self._runs: list[tuple[Int64s, Int64s]] = []
 
     def add(self, ids: Int64s, contents: Int64s) -> None:
-        order = np.argsort(ids)
-        self._runs.append((ids[order], contents[order]))
+        """More of them, which ascend."""
+        self._runs.append((ids, contents))
         while len(self._runs) > 1 and len(self._runs[-2][0]) < min(2 * len(self._runs[-1][0]), LONGEST_RUN):
             last, before = self._runs.pop(), self._runs.pop()
             merged = np.concatenate([before[0], last[0]])

@@ -48,6 +48,7 @@ _SERVER = (
     "wal_autocheckpoint = 32768",
     "journal_size_limit = 134217728",
 )
+_ROOMY_KIB = 262_144  # of one transaction, see ``roomy``
 # Last in, first out: work that few connections can do leaves the others cold.
 _POOL: dict[str, Any] = {"pool_size": 16, "max_overflow": 48, "pool_timeout": 30.0, "pool_use_lifo": True}
 
@@ -236,6 +237,24 @@ def writing(engine: Engine) -> Iterator[Connection]:
     opened = engine.connect().execution_options(gatehouse_writes=True)
     with opened as connection, _translated(engine), connection.begin():
         yield connection
+
+
+@contextmanager
+def roomy(connection: Connection) -> Iterator[None]:
+    """A transaction that changes more pages than a connection's cache holds, on SQLite.
+
+    What the cache has no room for goes to the journal, is read back at the next change and goes there again: an import
+    of 1.5 million exchanges wrote and read its 200 MB of pages twice.
+    """
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    before = connection.exec_driver_sql("PRAGMA cache_size").scalar()
+    connection.exec_driver_sql(f"PRAGMA cache_size = -{_ROOMY_KIB}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {before}")
 
 
 @contextmanager

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from service.domain.errors import UsageError
 from service.storage.arrivals import CONFLICT, DUPLICATE, NEW
 from service.usecases.interchange.aside import Aside
-from service.usecases.interchange.loading import Admitted, Ahead, keep
+from service.usecases.interchange.beside import Beside
+from service.usecases.interchange.loading import Admitted, Ahead, admitted, keep
 from service.usecases.interchange.ports import Bulk, Door, Store
 from service.usecases.interchange.problems import BadRow, FileProblem
 from service.usecases.interchange.schemas import LABELS
@@ -68,18 +69,24 @@ class Progress(Protocol):
         """The file is done; it need not have begun."""
 
 
+Chunks: TypeAlias = "Ahead | Generator[Admitted, None, None]"
+
+
 class _Refused(Exception):
     """Takes a file's transaction back: there are bad rows, and no place to put them aside."""
 
 
 def import_directory(
-    directory: Path, *, door: Door, store: Store, now: int, skip_bad_rows: Path | None, progress: Progress
+    directory: Path, *, door: Door | Beside, store: Store, now: int, skip_bad_rows: Path | None, progress: Progress
 ) -> ImportReport:
     """Imports every table of ``directory``, accounts first; ``now`` decides what lies in the future.
 
+    ``door`` is a door, or the process that reads ``directory`` and has one.
+
     A file with bad rows is refused as a whole and the next one taken up, so that one run shows everything that is
     wrong; with ``skip_bad_rows`` its bad rows are written there and the others published. What was known already,
-    with the same content, counts as a duplicate. Raises UsageError where there is nothing to import.
+    with the same content, counts as a duplicate. Raises UsageError where there is nothing to import, ReadingStopped
+    where the other process has ended.
     """
     return _Import(door, store, now, progress).run(sources(directory), skip_bad_rows)
 
@@ -95,14 +102,14 @@ def import_labels(
 class _Import:
     """One run of an import."""
 
-    door: Door
+    door: Door | Beside
     store: Store
     now: int
     progress: Progress
     report: ImportReport = field(default_factory=ImportReport)
     aside: Aside | None = None  # None: a file with bad rows is refused
     _named: set[str] = field(default_factory=set)
-    _begun: Ahead | None = None  # of the next file
+    _begun: Chunks | None = None  # of the next file
 
     def run(self, files: Sequence[Source], skip_bad_rows: Path | None) -> ImportReport:
         try:
@@ -122,9 +129,14 @@ class _Import:
             if self._begun is not None:
                 self._begun.close()
 
-    def _begin(self, source: Source) -> Ahead:
+    def _begin(self, source: Source) -> Chunks:
         begun, self._begun = self._begun, None
-        return begun if begun is not None else Ahead(source, self.door, self.now)
+        return begun if begun is not None else self._chunks(source)
+
+    def _chunks(self, source: Source) -> Chunks:
+        if isinstance(self.door, Beside):
+            return self.door.chunks(source)
+        return Ahead(admitted(source, self.door, self.now))
 
     def _file(self, source: Source, following: Source | None) -> bool:
         """Imports one file; whether it was published. As its end is being written, ``following`` is begun."""
@@ -137,7 +149,7 @@ class _Import:
                 with self.store.bulk() as bulk:
                     self._rows(source, chunks, bulk, counts)
                     if following is not None:
-                        self._begun = Ahead(following, self.door, self.now)
+                        self._begun = self._chunks(following)
             published = True
             self.report.campaigns |= self._named
         except FileProblem as problem:

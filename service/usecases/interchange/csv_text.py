@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -88,10 +89,14 @@ class _Rows:
             self._table,
             np.array(numbers, np.int64),
             cells,
-            original=lambda at: dict(zip(self._header, map(shown, fields[at]), strict=True)),
+            original=partial(_row, self._header, fields),
             unreadable=unreadable,
             read=self._raw.tell(),
         )
+
+
+def _row(header: Sequence[str], fields: Sequence[Sequence[str]], place: int) -> dict[str, str]:
+    return dict(zip(header, map(shown, fields[place]), strict=True))
 
 
 def _opened(path: Path, file: str) -> BinaryIO:

@@ -69,7 +69,7 @@ def _chunk(lines: list[bytes], table: Table, file: str, before: int, read: int) 
         table,
         np.array(numbers, np.int64),
         cells,
-        original=lambda place: rows[place],
+        original=rows.__getitem__,
         unreadable=unreadable,
         read=read,
     )

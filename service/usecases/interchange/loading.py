@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,19 +34,16 @@ class Admitted:
 
 
 class Ahead:
-    """The chunks of ``source``, some of them made before they are asked for, in a thread of its own.
+    """Chunks, some of them made before they are asked for, in a thread of its own."""
 
-    Reading, hashing and storing mostly run outside Python's lock, so a second core does nearly half of the work.
-    """
-
-    def __init__(self, source: Source, door: Door, now: int) -> None:
-        self._source, self._door, self._now = source, door, now
-        self._chunks = source.chunks()
+    def __init__(self, chunks: Generator[Admitted, None, None], ahead: int = AHEAD) -> None:
+        """``ahead``: how many."""
+        self._chunks = chunks
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ahead")
-        self._pending = deque(self._pool.submit(self._following) for _ in range(AHEAD))
+        self._pending = deque(self._pool.submit(self._following) for _ in range(ahead))
 
     def __iter__(self) -> Iterator[Admitted]:
-        """Raises FileProblem."""
+        """Raises what making them does."""
         while (ready := self._pending.popleft().result()) is not None:
             self._pending.append(self._pool.submit(self._following))
             yield ready
@@ -56,8 +54,14 @@ class Ahead:
         self._chunks.close()
 
     def _following(self) -> Admitted | None:
-        chunk = next(self._chunks, None)
-        return None if chunk is None else _admit(self._source, chunk, self._door, self._now)
+        return next(self._chunks, None)
+
+
+def admitted(source: Source, door: Door, now: int) -> Generator[Admitted, None, None]:
+    """The chunks of ``source``, each taken through the door. Raises FileProblem."""
+    with closing(source.chunks()) as chunks:
+        for chunk in chunks:
+            yield _admit(source, chunk, door, now)
 
 
 def keep(source: Source, facts: Any, bulk: Bulk) -> Statuses:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def chunks(path: Path, table: Table, file: str) -> Generator[Chunk, None, None]:
         while (batch := _next(batches, file, read)) is not None:
             rows = np.arange(read + 1, read + 1 + len(batch), dtype=np.int64)
             read += len(batch)
-            yield chunk(table, rows, _cells(table, batch), original=_original(batch), unreadable=(), read=read)
+            yield chunk(table, rows, _cells(table, batch), original=partial(_row, batch), unreadable=(), read=read)
 
 
 def _repeating(table: Table, schema: pa.Schema) -> list[str]:
@@ -80,8 +81,8 @@ def _cells(table: Table, batch: pa.RecordBatch) -> dict[str, Cells]:
     }
 
 
-def _original(batch: pa.RecordBatch) -> Callable[[int], dict[str, object]]:
-    return lambda place: {name: _plain(batch.column(name).slice(place, 1)) for name in batch.schema.names}
+def _row(batch: pa.RecordBatch, place: int) -> dict[str, object]:
+    return {name: _plain(batch.column(name).slice(place, 1)) for name in batch.schema.names}
 
 
 def _plain(array: pa.Array) -> object:

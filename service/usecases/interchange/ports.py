@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from service.domain.facts import OwnLinkFacts, PaymentFacts, SignalFacts, SignupFacts, UsageFacts
 from service.domain.raw import Label
 from service.signals.checks import Rejection
+from service.storage.readyusage import ReadyUsage
 
 Statuses = NDArray[np.int8]  # one per row of the facts
 
@@ -45,7 +46,7 @@ class Bulk(Protocol):
     def payments(self, facts: PaymentFacts) -> Statuses:
         """Payment events."""
 
-    def usage(self, facts: UsageFacts) -> Statuses:
+    def usage(self, made: UsageFacts | ReadyUsage) -> Statuses:
         """Exchanges."""
 
     def links(self, facts: OwnLinkFacts) -> Statuses:

@@ -13,7 +13,12 @@ class FileProblem(UsageError):
 
     def __init__(self, file: str, wrong: str, mend: str) -> None:
         self.file = file
+        self._said = (file, wrong, mend)
         super().__init__(f"{file}: {wrong}; {mend}")
+
+    def __reduce__(self) -> tuple[type[FileProblem], tuple[str, str, str]]:
+        """By what it was made of: an import may read in a process of its own."""
+        return FileProblem, self._said
 
 
 @dataclass(frozen=True, slots=True)
