@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from service.signals.keyring import Keyring
     from service.usecases.interchange.beside import Beside
 
-LARGE_BYTES = 8 << 20  # of files; a Parquet file has 35 bytes of an exchange. See ``worth_it``
+LARGE_BYTES = 48 << 20  # of files: 1.4 million exchanges in Parquet
 ENDS_S = 10.0
 _SUFFIXES = (".parquet", ".csv", ".jsonl")
 _MAIN = "from service.commands.reading import main; main()"
@@ -50,7 +50,10 @@ class Job:
 def worth_it(directory: Path) -> bool:
     """Whether a second process brings an import of ``directory`` forward: enough to read, and a core to do it on.
 
-    Loading what it needs takes it 0.25 s of a processor.
+    It reads on while the end of a file is written and committed, so it pays from the second file on. On two cores one
+    file of 0.5 or of 1.1 million exchanges took as long with it as without; two of 1.9 million together took 0.94 of
+    the time, five of 6 million 0.84. Loading what it needs takes it 0.25 s of a processor, and handing over 0.17 us of
+    one for an exchange. Two such processes took longer than one.
     """
     if not hasattr(os, "memfd_create") or len(os.sched_getaffinity(0)) < 2:
         return False

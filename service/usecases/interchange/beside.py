@@ -1,9 +1,9 @@
 """The chunks of a directory's files, made by a process beside the one that keeps them.
 
 Reading, checking and hashing take a third of an import, and hold Python's lock for most of it; so does what hands rows
-to the database. Two threads came to 1.2 cores; two processes come to nearly 2. One reads the files in their order and
-takes every row through the door; it is ahead by AHEAD chunks at the most. The other keeps what it is handed, so order,
-row numbers and transactions are as they are without.
+to the database. One process reads the files in their order, takes every row through the door and makes tiles; it is
+ahead by AHEAD chunks at the most, which is about what it makes while the other writes the end of a file and commits it.
+The other keeps what it is handed, so order, row numbers and transactions are as they are without.
 """
 
 from __future__ import annotations

@@ -269,11 +269,17 @@ def test_an_import_that_is_interrupted_leaves_nothing_of_the_file_and_no_process
     assert left["raw"] is None
 
 
-def test_a_reader_whose_import_is_killed_ends(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_however_the_command_ends_its_reader_does_and_nothing_of_the_file_is_kept(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     write_world(tmp_path / "facts", rows=1_500_000, parts=1)
-    command = [sys.executable, "-m", "service.cli", "import", str(tmp_path / "facts")]
+    large = "from service.commands import reading; reading.LARGE_BYTES = 0; from service.cli import main; main()"
+    url = f"sqlite:///{tmp_path}/gatehouse.db"
     process = subprocess.Popen(
-        [*command, "--database", f"sqlite:///{tmp_path}/gatehouse.db"], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", large, "import", str(tmp_path / "facts"), "--database", url],
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stderr is not None
     for line in process.stderr:
@@ -281,13 +287,17 @@ def test_a_reader_whose_import_is_killed_ends(tmp_path: Path) -> None:
             break
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     assert len(children) == 1
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == (1 if number is signal.SIGINT else -signal.SIGKILL)
+    assert ("interrupted: nothing of the file being read was imported" in said) == (number is signal.SIGINT)
     late = time.monotonic() + 20
     while _runs(children[0]) and time.monotonic() < late:
         time.sleep(0.05)
     assert not _runs(children[0])
+    left = contents(url, tmp_path / "elsewhere")
+    assert len(left["accounts"]) == 97
+    assert not left["usage_tiles"]
 
 
 def _runs(pid: str) -> bool:
