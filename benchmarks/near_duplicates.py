@@ -20,7 +20,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from service.linking.prompts import NEAR_BITS, NO_PROMPTS, PromptIds, Words, distinct, extend
+from service.linking.prompts import NEAR_BITS, NO_PROMPTS, PromptIds, extend
+from service.linking.words import Words, distinct
 
 Answer = TypeVar("Answer")
 

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from service.domain.facts import Int32s, Int64s
 from service.domain.time import HOUR
-from service.linking.prompts import NO_PROMPTS, PromptIds, Words, distinct, extend, within
+from service.linking.prompts import NO_PROMPTS, PromptIds, extend
 from service.linking.sightings import Bools, Number, grown, runs
+from service.linking.words import Words, distinct, within
 
 AT_ONCE = 2_000_000  # exchanges that are taken in together: 100 bytes each meanwhile
 _UNSAID = -1  # in place of a word's owner until it is taken in

@@ -13,8 +13,8 @@ import numpy as np
 
 from service.domain.facts import Int32s, Int64s
 from service.domain.time import DAY
-from service.linking.prompts import Words
 from service.linking.sightings import Bools, grown
+from service.linking.words import Words
 
 NEVER = np.iinfo(np.int64).max
 _PARTS = 8  # of one day, from which they are put together

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from service.linking import prompts
-from service.linking.prompts import NEAR_BITS, NO_PROMPTS, PromptIds, Words, distinct, extend, near_pairs
+from service.linking import prompts, together
+from service.linking.prompts import NEAR_BITS, NO_PROMPTS, PromptIds, extend, near_pairs
+from service.linking.words import Words, distinct
 
 NONE = np.empty(0, np.uint64)
 layouts = pytest.mark.parametrize("few", [prompts.FEW, 0], ids=["two of six blocks", "three of seven blocks"])
@@ -117,7 +118,7 @@ def test_joining_after_every_choice_of_blocks_gives_what_joining_at_the_end_give
     known, new = full(old), np.setdiff1d(words, old)
     at_the_end = extend(known, old, new)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prompts, "AT_ONCE", 0)
+        patch.setattr(together, "AT_ONCE", 0)
         after_each = extend(known, old, new)
     np.testing.assert_array_equal(after_each.word, at_the_end.word)
     np.testing.assert_array_equal(after_each.prompt, at_the_end.prompt)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from service.domain.time import HOUR
 from service.linking import spoken as room
-from service.linking.prompts import NO_PROMPTS, PromptIds, distinct, extend
+from service.linking.prompts import NO_PROMPTS, PromptIds, extend
 from service.linking.spoken import Said, Spoken
+from service.linking.words import distinct
 
 Row: TypeAlias = tuple[int, int, int]  # slot, word, hour
 
