@@ -138,14 +138,15 @@ def worked(
 
 
 class Chunks:
-    """The messages of a stream in lists of at most ``items``, each closed once it holds ``size`` bytes.
+    """The messages of a stream in lists of at most ``most()``, each closed once it holds ``size`` bytes.
 
     While one is worked on the next comes, and no more than that.
     """
 
-    def __init__(self, requests: Iterator[bytes], threads: Executor, items: int, size: int) -> None:
-        """``requests`` and ``threads`` as of ``Inflow``."""
-        self._items, self._size = items, size
+    def __init__(self, requests: Iterator[bytes], threads: Executor, most: Callable[[], int], size: int) -> None:
+        """``requests`` and ``threads`` as of ``Inflow``; ``most`` is asked when a list is begun."""
+        self._ask_most, self._size = most, size
+        self._most = most()
         self._chunk: list[bytes] = []
         self._held = 0
         self._changed = Condition()
@@ -157,7 +158,7 @@ class Chunks:
         """See ``Taker``. Nobody but who puts touches the chunk until it is full, so most need no lock."""
         self._chunk.append(message)
         self._held += len(message)
-        if len(self._chunk) < self._items and self._held < self._size:
+        if len(self._chunk) < self._most and self._held < self._size:
             return True
         with self._changed:
             self._full = True
@@ -172,12 +173,16 @@ class Chunks:
 
     def __iter__(self) -> Iterator[list[bytes]]:
         """Raises what ended the stream, where that was not its end."""
-        while not self._ended:
-            self._inflow.resume()
+        self._inflow.resume()
+        more = True
+        while more:
             with self._changed:
                 self._changed.wait_for(lambda: self._full or self._ended)
                 if self._error is not None:
                     raise self._error
                 chunk, self._chunk, self._held, self._full = self._chunk, [], 0, False
+                self._most, more = self._ask_most(), not self._ended
+            if more:
+                self._inflow.resume()
             if chunk:
                 yield chunk

@@ -50,10 +50,22 @@ class ListAssessments(Protocol):
     def __call__(self, account_id: str, *, page_size: int, page_token: str) -> Page[Assessment]: ...
 
 
-class RecordSignals(Protocol):
-    """Records a batch of events, durable on return; ``position`` of a rejection counts within the batch."""
+class Recording(Protocol):
+    """A batch of events on its way to the disk; ``position`` of a rejection counts within the batch."""
 
-    def __call__(self, events: Sequence[Event], *, now: int, timeout_s: float) -> RecordedEvents: ...
+    def result(self, timeout_s: float) -> RecordedEvents:
+        """What became of it, once it is durable."""
+        ...
+
+    def cancel(self) -> None:
+        """Nobody waits for it."""
+        ...
+
+
+class RecordSignals(Protocol):
+    """Hands a batch of events over, and does not wait; what is handed over later comes later."""
+
+    def __call__(self, events: Sequence[Event], *, now: int) -> Recording: ...
 
 
 class EraseAccount(Protocol):

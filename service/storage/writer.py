@@ -20,6 +20,15 @@ Written = Future[Outcomes]
 Ticket = tuple[Arrivals, Written]
 
 
+def awaited(ticket: Written, timeout_s: float) -> Outcomes:
+    """What became of arrivals that were begun. Raises what the store raises, and DeadlineExceeded as ``submit``."""
+    try:
+        return ticket.result(timeout_s)
+    except TimeoutError:
+        ticket.cancel()
+        raise DeadlineExceeded(f"not written within {timeout_s:g} s; the same request again is safe") from None
+
+
 class Writes(Protocol):
     """What the writer needs of a store."""
 
@@ -63,12 +72,7 @@ class Writer:
 
         Raises DeadlineExceeded after ``timeout_s``; then they are either not written, or written as a repeat will find.
         """
-        ticket = self.begin(Arrivals.of(arrivals))
-        try:
-            return list(ticket.result(timeout_s))
-        except TimeoutError:
-            ticket.cancel()
-            raise DeadlineExceeded(f"not written within {timeout_s:g} s; the same request again is safe") from None
+        return list(awaited(self.begin(Arrivals.of(arrivals)), timeout_s))
 
     def close(self) -> None:
         """Refuses new work, writes what waits, and ends the thread."""

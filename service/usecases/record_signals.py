@@ -11,7 +11,8 @@ from service.domain.raw import Link, Payment, Signal, Usage
 from service.domain.requests import Event, EventRejection, RecordedEvents
 from service.signals.checks import Rejection, accepted_rows
 from service.signals.door import Door
-from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Outcome
+from service.storage.arrivals import CONFLICT, DUPLICATE, NEW, Arrival, Arrivals
+from service.storage.writer import Written, awaited
 
 KEPT_REJECTIONS = 1_000
 CONFLICT_TEXT = "came before with different content; the first is kept"
@@ -20,7 +21,31 @@ CONFLICT_TEXT = "came before with different content; the first is kept"
 class Writes(Protocol):
     """A writer that commits together all that wait."""
 
-    def submit(self, arrivals: Sequence[Arrival], timeout_s: float) -> list[Outcome]: ...
+    def begin(self, arrivals: Arrivals) -> Written: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A batch on its way to the disk."""
+
+    kinds: tuple[_Begun, ...]
+    written: Written
+
+    def result(self, timeout_s: float) -> RecordedEvents:
+        """What became of it, once it is durable. Raises DeadlineExceeded if nothing of it was recorded in time."""
+        (outcome,) = awaited(self.written, timeout_s)
+        parts = [each.kind.tally(each.name, each.bad, getattr(outcome, each.statuses)) for each in self.kinds]
+        rejections = sorted((r for part in parts for r in part.rejections), key=lambda r: r.position)
+        return RecordedEvents(
+            recorded=sum(part.recorded for part in parts),
+            duplicates=sum(part.duplicates for part in parts),
+            rejected=sum(part.rejected for part in parts),
+            rejections=tuple(rejections)[:KEPT_REJECTIONS],
+        )
+
+    def cancel(self) -> None:
+        """Nobody waits for it: it is not written, unless that was begun."""
+        self.written.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +55,11 @@ class RecordSignals:
     writes: Writes
     door: Door
 
-    def __call__(self, events: Sequence[Event], *, now: int, timeout_s: float) -> RecordedEvents:
-        """Records a batch, durable when this returns; a bad event is rejected alone, with its reason.
+    def __call__(self, events: Sequence[Event], *, now: int) -> Recording:
+        """Hands a batch to the writer, and does not wait; a bad event is rejected alone, with its reason.
 
-        ``now`` is the moment at which all of them are learned. Raises Overloaded or DeadlineExceeded if nothing of the
-        batch could be recorded in time.
+        What is begun later is judged, and written, later. ``now`` is the moment at which all of them are learned.
+        Raises Overloaded where too many wait already.
         """
         payments: _Kind[Payment] = _Kind()
         usage: _Kind[Usage] = _Kind()
@@ -57,20 +82,13 @@ class RecordSignals:
             assessments=(),
             atomic=False,
         )
-        (outcome,) = self.writes.submit([arrival], timeout_s)
-        parts = (
-            payments.tally("payment", bad_payments, outcome.payments),
-            usage.tally("usage", bad_usage, outcome.usage),
-            links.tally("link", bad_links, outcome.links),
-            signals.tally("signal", bad_signals, outcome.signals),
+        begun = (
+            _Begun(payments, "payment", bad_payments, "payments"),
+            _Begun(usage, "usage", bad_usage, "usage"),
+            _Begun(links, "link", bad_links, "links"),
+            _Begun(signals, "signal", bad_signals, "signals"),
         )
-        rejections = sorted((r for part in parts for r in part.rejections), key=lambda r: r.position)
-        return RecordedEvents(
-            recorded=sum(part.recorded for part in parts),
-            duplicates=sum(part.duplicates for part in parts),
-            rejected=sum(part.rejected for part in parts),
-            rejections=tuple(rejections)[:KEPT_REJECTIONS],
-        )
+        return Recording(begun, self.writes.begin(Arrivals.of([arrival])))
 
 
 _E = TypeVar("_E", Payment, Usage, Link, Signal)
@@ -106,3 +124,13 @@ class _Kind(Generic[_E]):
             rejected=len(rejections),
             rejections=tuple(rejections),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """One kind of a batch, once the door has seen it."""
+
+    kind: _Kind[Any]
+    name: str  # of the event's field
+    bad: Sequence[Rejection]
+    statuses: str  # of an Outcome's field

@@ -127,7 +127,12 @@ class Memory:
         mine = [item for item in self.assessments.values() if item.account_id == account_id]
         return _page(mine, page_size, page_token)
 
-    def record_signals(self, events: Sequence[Event], *, now: int, timeout_s: float) -> RecordedEvents:
+    def record_signals(self, events: Sequence[Event], *, now: int) -> Future[RecordedEvents]:
+        done: Future[RecordedEvents] = Future()
+        done.set_result(self._record(events))
+        return done
+
+    def _record(self, events: Sequence[Event]) -> RecordedEvents:
         recorded = duplicates = 0
         rejections = []
         for position, event in enumerate(events):

@@ -176,7 +176,7 @@ def test_a_takers_defect_ends_its_stream_and_no_other_one() -> None:
     assert len(kept.messages) == 5
 
 
-def test_chunks_close_at_their_number_or_their_bytes_and_the_next_one_waits_until_it_is_asked_for() -> None:
+def test_chunks_close_at_their_number_or_their_bytes_and_one_more_is_read_while_one_is_worked_on() -> None:
     sizes: list[list[int]] = []
     sent = 0
 
@@ -187,7 +187,7 @@ def test_chunks_close_at_their_number_or_their_bytes_and_the_next_one_waits_unti
             yield b"x" * (200_000 if i >= 10 else 1)
 
     def behaviour(requests: Iterator[bytes], threads: ThreadPoolExecutor, _: grpc.ServicerContext) -> bytes:
-        for chunk in Chunks(requests, threads, 10, 1_000_000):
+        for chunk in Chunks(requests, threads, lambda: 10, 1_000_000):
             sizes.append([len(message) for message in chunk])
             if len(sizes) == 2:  # as a server that cannot keep up
                 seen = -1
@@ -205,19 +205,21 @@ def test_chunks_close_at_their_number_or_their_bytes_and_the_next_one_waits_unti
     assert [len(chunk) for chunk in sizes[2:]] == [5] * 57
 
 
-def test_chunks_of_a_caller_that_hung_up_raise_as_grpc_does() -> None:
-    raised: list[Exception] = []
-    gone = threading.Event()
+def test_chunks_of_a_caller_that_hung_up_end_and_what_was_not_full_is_let_go_where_grpc_says_so() -> None:
+    after: list[list[bytes]] = []
+    raised: list[type[Exception]] = []
+    began, gone = threading.Event(), threading.Event()
     outbox: queue.Queue[bytes | None] = queue.Queue()
 
     def behaviour(requests: Iterator[bytes], threads: ThreadPoolExecutor, context: grpc.ServicerContext) -> bytes:
-        chunks = iter(Chunks(requests, threads, 2, 1_000))
+        chunks = iter(Chunks(requests, threads, lambda: 2, 1_000))
         next(chunks)
+        began.set()
         wait_until(lambda: not context.is_active())
         try:
-            list(chunks)
+            after.extend(chunks)
         except Exception as error:
-            raised.append(error)
+            raised.append(type(error))
             raise
         finally:
             gone.set()
@@ -227,10 +229,11 @@ def test_chunks_of_a_caller_that_hung_up_raise_as_grpc_does() -> None:
         for _ in range(2):
             outbox.put(b"x")
         going = call.future(iter(outbox.get, None), timeout=30)
-        threading.Event().wait(0.3)
+        assert began.wait(30)
         going.cancel()
         outbox.put(None)
         assert gone.wait(30)
         with suppress(grpc.FutureCancelledError):
             going.result(30)
-    assert [type(error) for error in raised] == [grpc.RpcError]
+    assert after == []
+    assert raised in ([], [grpc.RpcError])  # grpc tells the end of the messages before or after why they ended

@@ -3,22 +3,24 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
-from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2
+from gatehouse.risk.v1 import facts_pb2, scoring_pb2, signals_pb2, signals_pb2_grpc
 from google.rpc import code_pb2
 
-from service.rpc import intake, pace
+from service.domain.errors import Overloaded
+from service.domain.requests import Event, RecordedEvents
+from service.rpc import intake, pace, signals
 from service.rpc.server import GatehouseServer, Limits
 from service.telemetry import Telemetry
 from tests.factories import NOON
-from tests.service.rpc.conftest import Memory, at, ended_calls, make_score_request, wrong_fields
+from tests.service.rpc.conftest import Memory, at, channel_of, ended_calls, make_score_request, wait_until, wrong_fields
 
 SCORE = "/gatehouse.risk.v1.ScoringService/ScoreAccounts"
 RECORD = "/gatehouse.risk.v1.SignalService/RecordSignals"
@@ -257,3 +259,59 @@ def test_a_long_stream_of_events_is_recorded_in_chunks(stubs: SimpleNamespace, m
     told = stubs.signals.RecordSignals((event(f"e{i}") for i in range(2500)), timeout=60)
 
     assert told.recorded == len(memory.events) == 2500
+
+
+class Promising(Memory):
+    """Promises to record events, and the test says what becomes of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun: list[tuple[int, Future[RecordedEvents]]] = []
+
+    def record_signals(self, events: Sequence[Event], *, now: int) -> Future[RecordedEvents]:  # noqa: ARG002
+        promise: Future[RecordedEvents] = Future()
+        self.begun.append((len(events), promise))
+        return promise
+
+
+def test_events_are_read_until_so_many_chunks_are_on_their_way_and_no_further(
+    telemetry: Telemetry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signals, "MOST_EVENTS", 200)
+    monkeypatch.setattr(signals, "LEAST_EVENTS", 100)
+    memory = Promising()
+    sent = 0
+
+    def events() -> Iterator[signals_pb2.RecordSignalsRequest]:
+        nonlocal sent
+        for number in range(20_000):
+            sent = number + 1
+            yield event(f"e{number}", link=facts_pb2.Link(key_type="k", key_value="v" * 1_000))
+
+    with channel_of(memory, telemetry, Limits(default_timeout_s=120)) as channel:
+        call = signals_pb2_grpc.SignalServiceStub(channel).RecordSignals.future(events(), timeout=120)
+        seen = -1
+        while seen != sent or len(memory.begun) < signals.AHEAD:  # until nothing moves any more
+            seen = sent
+            threading.Event().wait(0.5)
+        assert [size for size, _ in memory.begun] == [200] * signals.AHEAD
+        assert sent < 10_000  # one more waits, one more is read, and what the transport holds
+        done = 0
+        while done < 100:
+            if done < len(memory.begun):
+                memory.begun[done][1].set_result(RecordedEvents(recorded=memory.begun[done][0]))
+                done += 1
+            threading.Event().wait(0.001)
+        assert call.result(60).recorded == 20_000
+
+
+def test_what_came_after_a_chunk_that_failed_is_not_waited_for(telemetry: Telemetry) -> None:
+    memory = Promising()
+    with channel_of(memory, telemetry, Limits()) as channel:
+        some = (event(f"e{number}") for number in range(signals.MOST_EVENTS + 1))
+        call = signals_pb2_grpc.SignalServiceStub(channel).RecordSignals.future(some, timeout=120)
+        wait_until(lambda: len(memory.begun) == signals.AHEAD)
+        (_, first), (_, second) = memory.begun
+        first.set_exception(Overloaded("4096 writes are waiting; try again later"))
+        assert call.exception(60).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        wait_until(second.cancelled)
