@@ -14,7 +14,7 @@ from service.domain.errors import GatehouseError, InvalidInput
 from service.domain.records import Assessment
 from service.domain.requests import ScoreRequest
 from service.rpc.calls import Caller, page_size
-from service.rpc.convert.scoring import assessment_to_wire, score_request_from_wire
+from service.rpc.convert.scoring import assessment_to_wire, say_assessment, score_request_from_wire
 from service.rpc.decoding import MessageStream, RefusedMessage, decode
 from service.rpc.errors import status_of
 from service.rpc.intake import worked
@@ -36,7 +36,9 @@ def asked(
         [answer] = done.result()
         if isinstance(answer, GatehouseError):
             raise answer
-        return pb.ScoreAccountResponse(assessment=assessment_to_wire(answer))
+        said = pb.ScoreAccountResponse()
+        say_assessment(answer, said.assessment)
+        return said
 
     return done, message
 
@@ -124,4 +126,6 @@ def _read(data: bytes) -> ScoreRequest | tuple[str, GatehouseError]:
 def _answer(request_id: str, answer: Assessment | GatehouseError) -> pb.ScoreAccountsResponse:
     if isinstance(answer, GatehouseError):
         return pb.ScoreAccountsResponse(request_id=request_id, error=status_of(answer))
-    return pb.ScoreAccountsResponse(request_id=request_id, assessment=assessment_to_wire(answer))
+    said = pb.ScoreAccountsResponse(request_id=request_id)
+    say_assessment(answer, said.assessment)
+    return said

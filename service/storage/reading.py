@@ -29,7 +29,7 @@ from service.storage.byindex import by_index
 from service.storage.crowds import OWN_ROWS
 from service.storage.layouts import Packed
 from service.storage.memory import Memory
-from service.storage.sql import Int64s, Row, Runs, columns_of, cursor_of, encoded, rendered, run
+from service.storage.sql import Int64s, Row, Runs, as_json, columns_of, cursor_of, encoded, rendered, run
 from service.storage.usagerows import merged_rows
 from service.tiles.fold import WINDOWS
 from service.tiles.history import (
@@ -270,16 +270,16 @@ def _read_sqlite(connection: Runs, parameters: dict[str, Any]) -> Found:
         by_kind = _numbers(rows(SQLITE_OWN_BY_KIND, accounts=json.dumps(partial)), 4)
         own = np.concatenate([own, by_kind, _shown(rows, parameters["keys"], partial)])
         own = np.unique(own, axis=0)
-    values["keys"] = json.dumps(sorted({*own[:, 2].tolist(), *parameters["keys"].tolist()}))
+    values["keys"] = as_json(np.unique(np.concatenate([own[:, 2], parameters["keys"]])))
     sharing = _numbers(rows(SQLITE_SHARED_BY_FEW), 2 + len(WINDOWS))
     many = sharing[:, 1:-1].max(axis=1, initial=0) > FEW
     if many.any():
-        counted = _numbers(rows(SQLITE_SHARING, keys=json.dumps(sharing[many, 0].tolist())), 2 + len(WINDOWS))
+        counted = _numbers(rows(SQLITE_SHARING, keys=as_json(sharing[many, 0])), 2 + len(WINDOWS))
         sharing = np.concatenate([sharing[~many], counted])
     judged = sharing[sharing[:, -1] > 0, 0]
     marked = np.empty((0, 6), np.int64)
     if len(judged):
-        keys = json.dumps(judged.tolist())
+        keys = as_json(judged)
         marked = np.concatenate([_numbers(rows(sql, keys=keys), 6) for sql in SQLITE_MARKED])
     paid, said, used, judged_too, campaigns = rows(SQLITE_THERE)[0]  # of a new account there is nothing but its signup
     found = (
@@ -320,7 +320,7 @@ def _shown(rows: Callable[..., list[Row]], keys: Int64s, accounts: list[int]) ->
     """Which of ``keys`` these accounts have shown, and when first: of some kinds only their latest keys were read."""
     if not len(keys):
         return np.empty((0, 4), np.int64)
-    return _table(rows(SQLITE_SHOWN, accounts=json.dumps(accounts), keys=json.dumps(keys.tolist())), 4)
+    return _table(rows(SQLITE_SHOWN, accounts=json.dumps(accounts), keys=as_json(keys)), 4)
 
 
 def _table(rows: Sequence[Row], width: int) -> Int64s:
