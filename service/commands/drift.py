@@ -21,6 +21,7 @@ DRIFT_EVERY_S = 900.0
 # Of the time how much a look works; it rests in between. While it looked in one go at three million assessments, for
 # six seconds, half of the answers took 11 to 26 ms instead of 5; so 5 to 8.
 WORKS = 0.2
+SHORT_S = 0.002  # of work, after which it goes on: a small database is looked at in one go
 LONGEST_REST_S = 1.0  # a piece that the database kept waiting is no work
 
 
@@ -38,6 +39,8 @@ class _Rests:
     def __call__(self) -> None:
         """Returns when the next piece may begin. Raises _Stopped where there is to be none."""
         worked = time.monotonic() - self._began
+        if worked < SHORT_S:
+            return
         if self._stopping.wait(min(LONGEST_REST_S, worked * (1 / WORKS - 1))):
             raise _Stopped
         self._began = time.monotonic()

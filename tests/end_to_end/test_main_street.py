@@ -25,6 +25,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.end_to_end.conftest import RunningServer, gatehouse, start_server, stop_server
+from tests.end_to_end.crews import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -160,10 +161,13 @@ def test_events_are_recorded_once_and_a_bad_one_is_rejected_alone(server: Runnin
 
 def test_metrics_and_health_are_there(server: RunningServer) -> None:
     score(server, "street-5", "r-5", signup=signup(device_id="device-m"))
-    with urllib.request.urlopen(f"http://{server.metrics}/metrics", timeout=10) as page:
-        text = page.read().decode()
-    assert 'gatehouse_rpc_ended_total{code="OK",method="/gatehouse.risk.v1.ScoringService/ScoreAccount"}' in text
-    assert "gatehouse_drift_measured_at_seconds" in text  # measured as it started, beside the calls
+
+    def shown() -> str:
+        with urllib.request.urlopen(f"http://{server.metrics}/metrics", timeout=10) as page:
+            return page.read().decode()
+
+    assert 'gatehouse_rpc_ended_total{code="OK",method="/gatehouse.risk.v1.ScoringService/ScoreAccount"}' in shown()
+    wait_for(lambda: "gatehouse_drift_measured_at_seconds" in shown())  # from the start on, beside the calls
     with server.channel() as channel:
         answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING

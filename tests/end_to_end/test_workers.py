@@ -43,6 +43,7 @@ def test_connections_are_shared_out_and_one_scrape_shows_every_worker(home: Path
         assert sum(counts.values()) == 24
         assert set(counts) == {"0", "1"}  # one in 8 million that chance leaves one of them out
         assert samples(server, "gatehouse_workers_ready") == {(): 2.0}
+        wait_for(lambda: bool(samples(server, "gatehouse_drift_measured_at_seconds")))  # it rests for the calls
         drift = samples(server, "gatehouse_drift_measured_at_seconds")
         assert [dict(labels)["worker"] for labels in drift] == ["0"]  # chores are one worker's
         with server.channel() as channel:

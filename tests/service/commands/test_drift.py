@@ -32,7 +32,22 @@ def test_it_rests_four_times_as_long_as_it_worked_and_a_second_at_most(monkeypat
     assert stopping.waits == pytest.approx([0.2, 0.04, 1.0])
 
 
-def test_it_ends_where_the_server_does() -> None:
+def test_it_goes_on_where_little_was_done_and_rests_for_all_of_it_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = iter([100.0, 100.001, 100.003, 200.0])
+    monkeypatch.setattr(drift.time, "monotonic", lambda: next(clock))
+    stopping = Noting()
+    rest = drift._Rests(stopping)
+    rest()
+    assert stopping.waits == []
+    rest()
+    assert stopping.waits == pytest.approx([0.012])
+
+
+def test_it_ends_where_the_server_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([100.0, 100.05])
+    monkeypatch.setattr(drift.time, "monotonic", lambda: next(clock))
     stopping = Noting()
     rest = drift._Rests(stopping)
     stopping.set()
