@@ -45,7 +45,7 @@ def test_batches_that_take_long_become_smaller_again_and_never_larger_than_they_
     for _ in range(6):
         pace.took(pace.most(), QUICK + 1)
         sizes.append(pace.most())
-    assert sizes == [2_048, 1_024, 512, 256, 256, 256]
+    assert sizes == [1_024, 512, 256, 256, 256, 256]
 
 
 def test_whoever_asks_meanwhile_makes_batches_small_until_nobody_has_asked_for_some() -> None:
