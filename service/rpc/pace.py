@@ -3,9 +3,9 @@
 Among 20,000 accounts one of a batch of 256 costs 188 us of a processor, of 1,024 133, of 4,096 101, without its
 message: what is looked up lies the closer together, the more is. With batches of 4,096 the server grew to 422 MiB over
 a stream of 100,000, with half as large ones to 373, and was no slower. And whoever asks about one account meanwhile
-shares the interpreter with the batch, and is written after it. So a stream that has company goes on by small batches for a
-while, and so does one whose batches take long, as they do where every answer has its reasons: a step of a call may take
-no longer than the server's deadline.
+shares the interpreter with the batch, and is written after it. So a stream that has company goes on by small batches
+for a while, and so does one whose batches take long, as they do where every answer has its reasons: a step of a call
+may take no longer than the server's deadline.
 """
 
 from __future__ import annotations
