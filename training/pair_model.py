@@ -154,9 +154,8 @@ def train_pair_model(
     few = confirmed_with_pairs(rows, verdicts, as_of)
     if few < FEWEST:
         return Learned(_too_few(few), campaigns=few)
-    looked = (Observer(store, once=True) if observe is None else observe)(as_of)
+    looked = (Observer(store, usage=False) if observe is None else observe)(as_of)
     seen, accounts = looked.seen, looked.accounts
-    del looked  # and with it, where nobody else remembers them, the exchanges: 20 bytes each
     made = examples(seen, accounts, known(accounts, rows, verdicts), seed=seed)
     return learn(made, as_of=as_of, seed=seed, created_at=created_at, code_version=code_version)
 

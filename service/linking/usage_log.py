@@ -70,9 +70,12 @@ NOTHING_HELD = Held(_SMALL, np.empty(0, np.int64), np.empty(0, np.uint64), _SMAL
 class UsageLog:
     """Exchanges that are looked at, and what is known of each account's days. Not for several threads at once."""
 
-    def __init__(self, *, once: bool = False) -> None:
-        """``once``: none will be taken out, so of each only that is held which ``of`` is asked for."""
-        self._once = once
+    def __init__(self, *, once: bool = False, counts_only: bool = False) -> None:
+        """``once``: none will be taken out, so of each only that is held which ``of`` is asked for.
+
+        ``counts_only``: neither will it be asked for any, and nothing is held of them.
+        """
+        self._once, self._counts_only = once or counts_only, counts_only
         self._days: dict[int, list[Held]] = {}
         self._active: dict[int, Bools] = {}  # for each day (slots,) who had an exchange
         self.count = np.zeros(0, np.int64)  # (slots,) exchanges
@@ -88,7 +91,8 @@ class UsageLog:
         np.minimum.at(self.first, some.slot, some.happened)
         by_day = _by_day(some)
         for day, mine in by_day:
-            self._days.setdefault(day, []).append(self._held(mine))
+            if not self._counts_only:
+                self._days.setdefault(day, []).append(self._held(mine))
             active = grown(self._active.get(day, np.zeros(0, bool)), slots, False)
             was = active.copy()
             active[mine.slot] = True
@@ -148,7 +152,9 @@ class UsageLog:
             lost &= self.first == NEVER
 
     def of(self, wanted: Bools) -> Held:
-        """Those of some accounts; ``wanted`` is (slots,)."""
+        """Those of some accounts; ``wanted`` is (slots,). RuntimeError where they are only counted."""
+        if self._counts_only:
+            raise RuntimeError("exchanges were counted and not held")
         parts = [part for _, parts in sorted(self._days.items()) for part in parts]
         return Held.joined([part.take(np.flatnonzero(wanted[part.slot])) for part in parts])
 

@@ -3,7 +3,7 @@
 An ``Observer`` that is asked for a later moment reads only what was learned since, and keeps up what is made of it:
 counts of habits, who sent which prompts, keys in order. A fresh one reads everything, and takes near-duplicate prompts
 over from the run before it. One that looks once holds of an exchange what a campaign's evidence is made of, and not
-what a later look would have to take out again.
+what a later look would have to take out again; one that nobody asks for evidence holds nothing of it.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Usage:
         self.exchanges = int(log.count[place >= 0].sum())
 
     def of(self, wanted: Bools) -> Used:
-        """The exchanges of some accounts; ``wanted`` is (n,)."""
+        """The exchanges of some accounts; ``wanted`` is (n,). RuntimeError where the observer holds none."""
         found = self._log.of(np.append(wanted, False)[self._place])  # the last one is for -1
         return Used(self._place[found.slot], found.happened, found.tokens_in, found.tokens_out)
 
@@ -92,10 +92,13 @@ class Observed:
 class Observer:
     """Reads what is known, and remembers it for the next, later moment. Not for several threads at once."""
 
-    def __init__(self, facts: Facts, *, once: bool = False) -> None:
-        """``once``: it need not remember, and reads everything at every other moment that it is asked for."""
+    def __init__(self, facts: Facts, *, once: bool = False, usage: bool = True) -> None:
+        """``once``: it need not remember, and reads everything at every other moment that it is asked for.
+
+        ``usage`` False: nobody will ask for anybody's exchanges, and so it looks once.
+        """
         self.facts = facts
-        self._once = once
+        self._once, self._usage = once or not usage, usage
         self._forget()
 
     def _forget(self) -> None:
@@ -103,7 +106,8 @@ class Observer:
         self._until = _EVER
         self._account = none  # by slot: numbers from 0 in the order in which accounts were first heard of
         self._links = Shown(none, none, none.astype(np.int32), none)  # of slots, ordered by key
-        self._log, self._habits, self._spoken = UsageLog(once=self._once), HabitCounts(), Spoken()
+        self._log = UsageLog(once=self._once, counts_only=not self._usage)
+        self._habits, self._spoken = HabitCounts(), Spoken()
         self._kept = 0  # words of what was left for others last
         self._looks = 0
 

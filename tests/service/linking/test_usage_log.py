@@ -6,6 +6,7 @@ from dataclasses import fields
 from typing import TypeAlias
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,21 @@ def test_a_log_that_is_looked_at_once_gives_the_same_exchanges_without_their_wor
     assert whole.word.any()
     assert not found.word.any()
     assert not found.client.any()
+
+
+def test_a_log_that_only_counts_counts_the_same_gives_what_came_by_day_and_refuses_to_be_asked_for_more() -> None:
+    log, counting = UsageLog(), UsageLog(counts_only=True)
+    rows = [(i % SLOTS, i * 7 % 90) for i in range(60)]
+    for first in range(0, 60, 5):
+        some = held(rows[first : first + 5], first)
+        for one, other in zip(log.add(some, SLOTS), counting.add(some, SLOTS), strict=True):
+            for each in fields(one):
+                np.testing.assert_array_equal(getattr(other, each.name), getattr(one, each.name))
+    for name in ("count", "days", "first"):
+        np.testing.assert_array_equal(getattr(counting, name), getattr(log, name))
+    assert not counting._days
+    with pytest.raises(RuntimeError, match="not held"):
+        counting.of(np.ones(SLOTS, bool))
 
 
 def test_what_is_held_of_each_exchange_takes_as_many_bytes_as_is_said() -> None:

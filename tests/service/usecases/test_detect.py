@@ -31,7 +31,7 @@ from service.linking.judge import DETECTED, TERMS, Judge
 from service.storage.store import Store
 from service.usecases import observe
 from service.usecases.detect import Detect, DetectReport
-from service.usecases.observe import Observed
+from service.usecases.observe import Observed, Observer
 from tests.service.storage.factories import START, arrival, ints, own_link, signup, usage
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -241,6 +241,15 @@ def test_a_job_that_looks_once_records_what_one_that_remembers_does(world: Store
         assert (report.accounts, report.exchanges, report.links) == (again.accounts, again.exchanges, again.links)
         same(once.observed(at).seen, Detect(world, JUDGE).observed(at).seen)
     assert len(there) >= len(RINGS)
+
+
+def test_an_observer_without_usage_sees_the_same(world: Store) -> None:
+    whole, without = Observer(world)(T), Observer(world, usage=False)(T)
+    same(without.seen, whole.seen)
+    same(without.accounts, whole.accounts)
+    assert without.usage.exchanges == whole.usage.exchanges > 0
+    with pytest.raises(RuntimeError, match="not held"):
+        without.usage.of(np.ones(len(whole.accounts.account), bool))
 
 
 def test_prompts_are_left_for_the_next_process_and_not_at_every_look(world: Store) -> None:
