@@ -22,7 +22,7 @@ from service.linking.accounts import Accounts
 from service.linking.communities import compact
 from service.linking.families import PROMPT, by_family, families_of, stacked
 from service.linking.given_back import give_back
-from service.linking.sightings import Bools, Sightings, summed
+from service.linking.sightings import Bools, Sightings, runs, summed
 
 JOIN = 12.0  # nats; above the log of the share of accounts that any one campaign is
 KEY_CAP = 6.0  # nats that one key says at most
@@ -165,8 +165,8 @@ def _weighed(
     floor = least - CADENCE[1] - _ROUNDING
     needed = None if floor <= 0 else np.zeros(seen.n, bool) if whole is None else whole
     met = _met(seen, surprise, group, keys, needed)
-    if needed is not None:  # who cannot reach it with all groups together cannot with one
-        able = met.total >= floor
+    if needed is not None:  # who cannot reach it with what each key says at most cannot with any group
+        able = met.most >= floor
         for i, rows in enumerate(met.pieces):
             met.pieces[i] = rows.take((rows.nats > 0) & able[rows.account] | needed[rows.account])
     prompts = _prompt_rates(seen, group, met)
@@ -266,7 +266,7 @@ class _Met:
     """All rows, and what they come to together."""
 
     pieces: list[_Rows]  # some after the others
-    total: Float64s  # (n,) nats of each account for all groups
+    most: Float64s  # (n,) nats of each account, if for one group each of its keys said what it says for any at most
     belonging: Bools  # (n,) accounts with a key of their own group
     inside: Int64s  # (groups,) prompts of the group that members sent ...
     outside: Int64s  # ... and that somebody else did
@@ -282,7 +282,7 @@ def _met(seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, wh
     belonging = np.zeros(seen.n, bool)
     inside, outside = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
     pieces: list[_Rows] = []
-    total = np.zeros(seen.n)
+    most = np.zeros(seen.n)
     for row, entry in _meetings(seen, keys):
         account, owner = seen.account[row], keys.group[entry]
         own = group[account] == owner
@@ -298,11 +298,13 @@ def _met(seen: Sightings, surprise: Float64s, group: Int64s, keys: GroupKeys, wh
         inside += np.bincount(owner[is_prompt & own], minlength=groups)
         outside += np.bincount(owner[is_prompt & ~own], minlength=groups)
         some = slice(None) if whole is None else np.flatnonzero((nats > 0) | whole[account])
-        total += np.bincount(account, weights=nats, minlength=seen.n)
+        # All groups of a row are there. Summed over groups, a few public prompts of many campaigns let everybody pass.
+        first, _ = runs(row)
+        most += np.bincount(account[first], weights=np.maximum.reduceat(nats, first), minlength=seen.n)
         pieces.append(
             _Rows(account[some].astype(np.int32), owner[some].astype(np.int32), nats[some], kind[some].astype(np.int16))
         )
-    return _Met(pieces, total, belonging, inside, outside)
+    return _Met(pieces, most, belonging, inside, outside)
 
 
 def _is_prompt(seen: Sightings, kind: Int64s | Int16s, nats: Float64s) -> Bools:
