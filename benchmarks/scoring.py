@@ -6,7 +6,8 @@ Everything on: validation, door, look-ups in a database of accounts, features, m
 with synchronous FULL, or a PostgreSQL of its own with its defaults). Of a hundred requests 70 are full signups, 29
 known accounts and one a known account with reasons. An echo parses the same request and answers a stored response;
 there are four (a pool of threads, the same with connections read as ours are, grpc.aio, grpc.aio on uvloop where that
-is installed), and the fastest here counts.
+is installed), and the fastest here counts. One more answers only once SQLite has the message: no peer, but what being
+durable costs by itself.
 All are asked by one client, closed loop for rates, in interleaved rounds. For the slowest answers each is asked at half
 of its own rate by callers who come by chance. Client, server, database and echo share this machine's cores, so what an
 answer costs of processors is told beside the rates. We are measured twice: as one process, and with ``--scorers 1``,
@@ -20,6 +21,7 @@ import asyncio
 import importlib.util
 import itertools
 import os
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -27,11 +29,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import grpc
@@ -48,6 +51,7 @@ ACCOUNTS = 20_000
 KNOWN = 5_000  # accounts that known ones are taken from
 CALLERS = 64
 ECHO_THREADS = 8
+KEPT = "kept"  # an echo that answers once SQLite has the message; no peer: it shows what durable alone costs
 POLLED = "polled threads"  # as ours: the thread that hands out calls reads the connections, see ``service.rpc.polling``
 ROUND_S = 4.0
 ROUNDS = 5
@@ -154,9 +158,16 @@ def echo(kind: str) -> None:
         )
         return grpc.method_handlers_generic_handler(service, {method: made})
 
-    if kind == "threads":
-        server = grpc.server(ThreadPoolExecutor(ECHO_THREADS))
-        server.add_generic_rpc_handlers((handler(lambda _request, _context: answer),))
+    if kind in ("threads", KEPT):
+        keep = keeper() if kind == KEPT else None
+
+        def answered_here(request: scoring_pb2.ScoreAccountRequest, _context: object) -> Any:
+            if keep is not None:
+                keep(request.SerializeToString()).result()
+            return answer
+
+        server = grpc.server(ThreadPoolExecutor(ECHO_THREADS if keep is None else CALLERS))
+        server.add_generic_rpc_handlers((handler(answered_here),))
         port = server.add_insecure_port("127.0.0.1:0")
         server.start()
         print(f"ready grpc=127.0.0.1:{port}", flush=True)
@@ -177,6 +188,36 @@ def echo(kind: str) -> None:
         await server.wait_for_termination()
 
     asyncio.run(run())
+
+
+def keeper() -> Callable[[bytes], Future[None]]:
+    """Keeps messages in a table of SQLite, durably; those that wait at one moment are committed together."""
+    waiting: SimpleQueue[tuple[bytes, Future[None]]] = SimpleQueue()
+
+    def write() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            connection = sqlite3.connect(Path(folder) / "kept.db", isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("CREATE TABLE kept (id INTEGER PRIMARY KEY, message BLOB)")
+            while True:
+                together = [waiting.get()]
+                while not waiting.empty():
+                    together.append(waiting.get())
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany("INSERT INTO kept (message) VALUES (?)", [(message,) for message, _ in together])
+                connection.execute("COMMIT")
+                for _, done in together:
+                    done.set_result(None)
+
+    threading.Thread(target=write, daemon=True).start()
+
+    def keep(message: bytes) -> Future[None]:
+        done: Future[None] = Future()
+        waiting.put((message, done))
+        return done
+
+    return keep
 
 
 @contextmanager
@@ -291,23 +332,25 @@ def measured(name: str, letters: str, environment: dict[str, str], options: argp
     ways = [Way(*way, letters[2 * i : 2 * i + 2]) for i, way in enumerate((ALONE, APART))]
     with ExitStack() as stack:
         kind, bare, echoes = stack.enter_context(fastest_echo(options.callers))
+        keeping = stack.enter_context(server("-m", "benchmarks.scoring", "--echo", KEPT))
         started = [stack.enter_context(server(*SERVE, *way.arguments, environment=environment)) for way in ways]
         ours, other = [Target(one, options) for one in started], Target(bare, options, again=True)
+        kept = Target(keeping, options, again=True)
         for one in ours:
             one.rate(mixed)  # connections, caches, prepared statements
             one.costs.clear()
             one.p50.clear()
 
         def turns(of: Callable[[Target, int], float]) -> dict[str, tuple[float, ...]]:
-            """Each in its turn, by letter; of the echo under ``echo``."""
+            """Each in its turn, by letter; of the echoes under ``echo`` and ``kept``."""
             took = {way.letters: partial(of, one, i) for i, (way, one) in enumerate(zip(ways, ours, strict=True))}
-            return rounds(options.rounds, **took, echo=partial(of, other, -1))
+            return rounds(options.rounds, **took, echo=partial(of, other, -2), kept=partial(of, kept, -1))
 
         rates = turns(lambda one, _: one.rate(mixed))
-        costs = [statistics.median(one.costs) for one in (*ours, other)]
-        p50 = [statistics.median(one.p50) for one in (*ours, other)]
+        costs = [statistics.median(one.costs) for one in (*ours, other, kept)]
+        p50 = [statistics.median(one.p50) for one in (*ours, other, kept)]
         reasons = turns(lambda one, place: one.rate(explained if place >= 0 else mixed))
-        half = [statistics.median(rates[key]) / 2 for key in (*(way.letters for way in ways), "echo")]
+        half = [statistics.median(rates[key]) / 2 for key in (*(way.letters for way in ways), "echo", "kept")]
         slow = turns(lambda one, place: one.slowest(mixed, half[place]))
     peer, rows = f"{kind} echo", []
     for i, way in enumerate(ways):
@@ -323,13 +366,13 @@ def measured(name: str, letters: str, environment: dict[str, str], options: argp
                 peer,
                 rates["echo"],
                 note=(
-                    f"an answer costs the server {costs[i]:.0f} us of processors, the echo {costs[-1]:.0f}; the "
+                    f"an answer costs the server {costs[i]:.0f} us of processors, the echo {costs[-2]:.0f}; the "
                     "client's and a database's own processes are not in that"
                 ),
             ),
             Row(
                 f"1{way.letters[1]}",
-                f"the same at half load ({half[i]:,.0f}/s; echo {half[-1]:,.0f}/s)",
+                f"the same at half load ({half[i]:,.0f}/s; echo {half[-2]:,.0f}/s)",
                 "ms p99",
                 slow[way.letters],
                 2.5,
@@ -349,12 +392,21 @@ def measured(name: str, letters: str, environment: dict[str, str], options: argp
                 note="the starter model's contributions",
             ),
         ]
-    medians = [statistics.median(rates[way.letters]) for way in ways] + [statistics.median(rates["echo"])]
-    names = [f"Gatehouse{way.said}" for way in ways] + [peer]
+    keys = [*(way.letters for way in ways), "echo", "kept"]
+    names = [*(f"Gatehouse{way.said}" for way in ways), peer, "echo once SQLite has the message"]
     table = Table(
-        f"{name}: closed loop, {options.callers} callers (medians)",
-        ("server", "answers/s", "p50 ms", "server's us/answer"),
-        tuple(zip(names, medians, p50, costs, strict=True)),
+        f"{name}: closed loop, {options.callers} callers, and the slowest at half of it (medians)",
+        ("server", "answers/s", "p50 ms", "server's us/answer", "p99 ms at half load"),
+        tuple(
+            zip(
+                names,
+                [statistics.median(rates[key]) for key in keys],
+                p50,
+                costs,
+                [statistics.median(slow[key]) for key in keys],
+                strict=True,
+            )
+        ),
     )
     return Measured(rows=tuple(rows), tables=(echoes, table))
 
@@ -362,7 +414,7 @@ def measured(name: str, letters: str, environment: dict[str, str], options: argp
 def main() -> int:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--echo", choices=["threads", "aio", "uvloop"], help="be an echo server")
+    parser.add_argument("--echo", choices=["threads", KEPT, "aio", "uvloop"], help="be an echo server")
     parser.add_argument("--accounts", type=int, default=ACCOUNTS, help="accounts known beforehand")
     parser.add_argument("--callers", type=int, default=CALLERS)
     parser.add_argument("--rounds", type=int, default=ROUNDS)

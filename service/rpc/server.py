@@ -59,10 +59,9 @@ class Limits:
     """How much the server takes on."""
 
     threads: int = 64  # for unary calls, except those that wait for a batch, which hold none meanwhile
-    # Unary calls that are under way; more are RESOURCE_EXHAUSTED. Two batches' worth: with 512 answers come no faster,
-    # and wait twice as long. At three times the capacity, with scorers, 99 % of the refusals were told within 188 ms
-    # with 512 of them, 65 with 256 and 57 with 128, which kept 0.66, 0.74 and 0.62 of what 128 callers were answered
-    # in the same run; in one process within 732, 206 and 265 ms.
+    # Unary calls that are under way; more are RESOURCE_EXHAUSTED. About two batches' worth: with 512 a call that is
+    # taken in waits twice as long. At three times the capacity 99 % of the refusals were told within 188, 65 and 57 ms
+    # with 512, 256 and 128 of them and scorers, within 732, 265 and 206 in one process; measured once, on busy cores.
     max_concurrent: int = 256
     max_aside: int = 64  # health checks and the like beside those and streams; with more grpc refuses whatever comes
     # Calls that grpc keeps until they are looked at; it cancels some from its own 1,000 on and all from 3,000 on, and
