@@ -7,7 +7,7 @@ a job over existing ones sends them, are measured beside that. Unary calls come 
 answer; the stream is one caller who sends as fast as flow control lets him. The echo parses each request and answers
 with one stored response of the same kind, in one process with grpc's thread pool and in grpc's own way, a message after
 the other. Messages are made beforehand and answers stay bytes.
-Memory is the server's resident set, looked at every 20 ms while 20,000 and 100,000 accounts go through.
+Memory is the server's resident set, looked at every 20 ms while 10,000 and 100,000 accounts go through.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CALLERS = 32
 UNARY_S = 4.0
 UNARY_MOST = 20_000  # calls in that time
 GOAL = 15.0
-FLAT = 1.1  # peak of memory at five times the accounts, over that at the fewer
+FLAT = 1.1  # peak of memory at ten times the accounts, over that at the fewer
 METHOD = "/gatehouse.risk.v1.ScoringService/"
 TIMEOUT_S = 600.0
 OPTIONS = [("grpc.enable_http_proxy", 0)]
@@ -171,7 +171,7 @@ def measured(ours: Server, bare: Server, options: argparse.Namespace) -> Measure
     )
     cost = {name: statistics.median(each) * 1e6 for name, each in spent.items()}
     peaks: dict[int, float] = {}  # by accounts, in either so many that a stream's batches have grown to their largest
-    for many in (20_000, 100_000) if options.full else (12_000, 60_000):
+    for many in (10_000, 100_000) if options.full else (6_000, 60_000):
         peaks[many] = peak_mib(ours.pid, ours.grpc, messages.take(many))
         progress(f"{many:,} accounts: peak {peaks[many]:.0f} MiB")
     (few, low), (lots, high) = peaks.items()
