@@ -26,9 +26,9 @@ def test_batches_grow_by_steps_and_never_beyond_what_would_be_quick() -> None:
     sizes = []
     for _ in range(5):
         pace.begins()
-        pace.took(pace.most(), pace.most() * QUICK // 1_500)  # 1,500 accounts a second
+        pace.took(pace.most(), pace.most() * QUICK // 700)  # 700 accounts a second
         sizes.append(pace.most())
-    assert sizes == [GROWTH * FEW, 1_500, 1_500, 1_500, 1_500]
+    assert sizes == [GROWTH * FEW, 700, 700, 700, 700]
 
 
 def test_small_batches_say_nothing_of_larger_ones() -> None:
@@ -45,7 +45,7 @@ def test_batches_that_take_long_become_smaller_again_and_never_larger_than_they_
     for _ in range(6):
         pace.took(pace.most(), QUICK + 1)
         sizes.append(pace.most())
-    assert sizes == [1_024, 512, 256, 256, 256, 256]
+    assert sizes == [512, 256, 256, 256, 256, 256]
 
 
 def test_whoever_asks_meanwhile_makes_batches_small_until_nobody_has_asked_for_some() -> None:
