@@ -48,7 +48,7 @@ class Settings(BaseSettings):
         description="CSV of key_type, key_hash, text: what exports show for these keys; default: keyed hashes",
     )
     threads: int = Field(64, ge=1, le=512, description="threads that answer calls; one that is being scored holds none")
-    max_concurrent: int = Field(256, ge=1, description="calls in flight before the server sheds")
+    max_concurrent: int = Field(192, ge=1, description="calls in flight before the server sheds")
     default_deadline_s: float = Field(10.0, gt=0, description="for calls that come without a deadline")
     drain_s: float = Field(10.0, ge=0, description="how long calls in flight may finish after SIGTERM")
     model_poll_s: float = Field(2.0, gt=0, le=5, description="how often a server looks for a promoted model")
