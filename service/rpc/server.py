@@ -61,8 +61,8 @@ class Limits:
     threads: int = 64  # for unary calls, except those that wait for a batch, which hold none meanwhile
     # Unary calls that are under way; more are RESOURCE_EXHAUSTED. About two batches' worth: with 512 a call that is
     # taken in waits longer and no more are answered. At three times the capacity 99 % of the refusals were told within
-    # 35 ms with 192 of them and scorers, within 50 with 256; in one process within 204 and 263, which kept 0.83 and
-    # 0.68 of the most it answers.
+    # 35 and 57 ms in two runs with 192 of them and scorers, 50 with 256; in one process, which kept 0.83 and 0.76 of
+    # the most it answers, within 204 and 126, with 256 0.68 and 263.
     max_concurrent: int = 192
     max_aside: int = 64  # health checks and the like beside those and streams; with more grpc refuses whatever comes
     # Calls that grpc keeps until they are looked at; it cancels some from its own 1,000 on and all from 3,000 on, and
