@@ -154,7 +154,7 @@ def _put(taker: Taker, message: bytes) -> bool:
     """A taker's defect ends its stream, and not grpc's thread."""
     try:
         return taker.put(message)
-    except Exception as error:
+    except Exception as error:  # an error that left here would end grpc's thread, and with it the server
         log.exception("stream_not_taken")
         taker.end(error)
         return False

@@ -69,18 +69,25 @@ class Refusing(ThreadPoolExecutor):
         return self._done
 
 
+def _known_server() -> Any:
+    """The server of grpc; raises ImportError or AttributeError where it does not run methods in the way known here."""
+    from grpc import _server  # noqa: PLC0415  private: may not be there
+
+    for name in _METHODS:
+        if tuple(inspect.signature(getattr(_server, name)).parameters)[: len(_PARAMETERS)] != _PARAMETERS:
+            raise AttributeError(f"grpc._server.{name} takes other parameters")
+    return _server
+
+
 def _refused(told: grpc.Status, own: Callable[[Any], tuple[str, str]]) -> Callable[..., None] | None:
     """Ends a call as its method would by aborting it; None where this grpc cannot."""
     try:
-        from grpc import _server  # noqa: PLC0415  private: may not be there
-
-        server: Any = _server
+        server = _known_server()
         abort, unknown = server._abort, server.cygrpc.StatusCode.unknown  # noqa: SLF001
-        ways = [tuple(inspect.signature(getattr(server, name)).parameters) for name in _METHODS]
         whole = tuple(inspect.signature(abort).parameters) == ("state", "call", "code", "details")
     except (ImportError, AttributeError):
         return None
-    if not whole or any(way[: len(_PARAMETERS)] != _PARAMETERS for way in ways):
+    if not whole:
         return None
     details, trailing = told.details.encode(), tuple(told.trailing_metadata)
 
@@ -95,17 +102,12 @@ def _refused(told: grpc.Status, own: Callable[[Any], tuple[str, str]]) -> Callab
 def _taken() -> Callable[..., Future[Any]] | None:
     """Asks for a call's message and runs its method once it is there; None where this grpc cannot."""
     try:
-        from grpc import _server  # noqa: PLC0415  private: may not be there
-
-        server: Any = _server
+        server = _known_server()
         cygrpc = server.cygrpc
         message, token = cygrpc.ReceiveMessageOperation, server._RECEIVE_MESSAGE_TOKEN  # noqa: SLF001
         received, abort, closed = server._receive_message, server._abort, server._CLOSED  # noqa: SLF001
         active = server._is_rpc_state_active  # noqa: SLF001
-        ways = [tuple(inspect.signature(getattr(server, name)).parameters) for name in _METHODS]
     except (ImportError, AttributeError):
-        return None
-    if any(way[: len(_PARAMETERS)] != _PARAMETERS for way in ways):
         return None
 
     def take(pool: CountingPool, run: Callable[..., Any], way: Callable[..., Any], *way_args: Any) -> Future[Any]:

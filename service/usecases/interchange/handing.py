@@ -80,7 +80,7 @@ def _written(parts: Sequence[memoryview]) -> tuple[list[int], list[tuple[int, in
                 places.append((0, end, part.nbytes))
                 _write(files[0], part, end)
                 end += -(-part.nbytes // _ALIGNED) * _ALIGNED
-    except BaseException:
+    except BaseException:  # Ctrl-C, too: nobody else would close them
         for file in files:
             os.close(file)
         raise
